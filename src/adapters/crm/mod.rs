@@ -1,0 +1,1 @@
+//! Pulling segments from a CRM and posting CRM events to it.

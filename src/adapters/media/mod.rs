@@ -1,0 +1,1 @@
+//! RTP on threads of its own: ports, routes, playing.

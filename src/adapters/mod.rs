@@ -1,0 +1,9 @@
+//! The outside: sockets, files, database, HTTP. Nothing here decides anything about a call.
+
+pub mod api;
+pub mod crm;
+pub mod import;
+pub mod media;
+pub mod net;
+pub mod store;
+pub mod telemetry;

@@ -1,0 +1,1 @@
+//! The program: command line, configuration, wiring, and the driver that runs the engine.

@@ -1,0 +1,1 @@
+//! The dialer itself: one deterministic machine. Inputs and `now` in, outputs out.

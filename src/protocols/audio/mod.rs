@@ -1,0 +1,1 @@
+//! Samples: companding, tones, files.

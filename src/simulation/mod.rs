@@ -1,0 +1,1 @@
+//! Virtual time: a population of callees, for the simulator and the lab.
