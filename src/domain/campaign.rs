@@ -67,11 +67,12 @@ pub struct CampaignSettings {
     pub calling_hours: CallingHours,
     /// The legal limit on abandoned calls.
     pub abandon_limit: AbandonLimit,
-    /// How long a phone may ring before we cancel.
-    pub ring_timeout_s: u32,
-    /// How long after a call an agent has before they are ready again by themselves; 0 waits for
-    /// a disposition however long it takes.
-    pub wrap_up_s: u32,
+    /// How long a phone may ring before we cancel, milliseconds. US and UK rules ask for at least
+    /// 15 s or four rings before an unanswered call is dropped.
+    pub ring_timeout_ms: u32,
+    /// How long after a call an agent has before they are ready again by themselves, milliseconds;
+    /// 0 waits for a disposition however long it takes.
+    pub wrap_up_ms: u32,
     /// At most this many attempts per contact.
     pub attempts_max: u32,
     /// No two calls to one number within this time, whatever campaign made them.
@@ -93,12 +94,12 @@ pub struct CampaignSettings {
 impl CampaignSettings {
     /// The ring timeout as a duration.
     pub fn ring_timeout(&self) -> Duration {
-        Duration::from_secs(u64::from(self.ring_timeout_s))
+        Duration::from_millis(u64::from(self.ring_timeout_ms))
     }
 
     /// The wrap-up limit; `None` waits for the agent.
     pub fn wrap_up(&self) -> Option<Duration> {
-        (self.wrap_up_s > 0).then(|| Duration::from_secs(u64::from(self.wrap_up_s)))
+        (self.wrap_up_ms > 0).then(|| Duration::from_millis(u64::from(self.wrap_up_ms)))
     }
 }
 
