@@ -2,8 +2,10 @@
 
 pub mod api;
 pub mod crm;
+pub mod gate;
 pub mod import;
 pub mod media;
 pub mod net;
 pub mod store;
 pub mod telemetry;
+pub mod views;

@@ -2,6 +2,37 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::ids::{AgentId, CampaignId};
+
+/// What a manager sets of an agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentSettings {
+    /// The name that people see.
+    pub name: String,
+    /// The phone's SIP URI, for example `sip:101@127.0.0.1:5080`.
+    pub phone: String,
+    /// Campaigns whose calls the agent takes.
+    pub campaigns: Vec<CampaignId>,
+}
+
+/// What the engine needs of an agent: no name, no address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentRules {
+    /// Who.
+    pub id: AgentId,
+    /// Version of the settings these rules were taken from.
+    pub version: u32,
+    /// Campaigns whose calls the agent takes, the first one first.
+    pub campaigns: Vec<CampaignId>,
+}
+
+impl AgentRules {
+    /// The engine's view of `settings`.
+    pub fn of(id: AgentId, version: u32, settings: &AgentSettings) -> Self {
+        Self { id, version, campaigns: settings.campaigns.clone() }
+    }
+}
+
 /// What an agent is doing. The engine's own state carries the timers; this is its public name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

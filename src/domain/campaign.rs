@@ -83,6 +83,10 @@ pub struct CampaignSettings {
     pub trunk: TrunkId,
     /// At most this many calls in the air at once.
     pub lines_max: u32,
+    /// How long an agent may look at a previewed record before it counts as timed out, milliseconds;
+    /// 0 is as long as they like.
+    #[serde(default)]
+    pub preview_timeout_ms: u32,
     /// What an abandoned person hears: a file name in the messages folder; empty is the built-in.
     pub abandon_message: String,
     /// What the agent reads to the person. `{field}` is replaced by the contact's field.
@@ -118,10 +122,14 @@ pub struct CampaignRules {
     pub calling_hours: CallingHours,
     /// The legal limit.
     pub abandon_limit: AbandonLimit,
+    /// No two calls to one number within this time.
+    pub number_gap: Duration,
     /// Ring timeout.
     pub ring_timeout: Duration,
     /// Wrap-up limit.
     pub wrap_up: Option<Duration>,
+    /// How long a preview may last; `None` is as long as the agent likes.
+    pub preview_timeout: Option<Duration>,
     /// Attempts per contact.
     pub attempts_max: u32,
     /// Retry rules.
@@ -142,8 +150,11 @@ impl CampaignRules {
             legal_zone: settings.legal_zone,
             calling_hours: settings.calling_hours.clone(),
             abandon_limit: settings.abandon_limit,
+            number_gap: Duration::from_secs(u64::from(settings.number_gap_s)),
             ring_timeout: settings.ring_timeout(),
             wrap_up: settings.wrap_up(),
+            preview_timeout: (settings.preview_timeout_ms > 0)
+                .then(|| Duration::from_millis(u64::from(settings.preview_timeout_ms))),
             attempts_max: settings.attempts_max,
             retry: settings.retry.clone(),
             trunk: settings.trunk,

@@ -2,6 +2,7 @@
 
 pub mod abandon;
 pub mod agent;
+pub mod attempt;
 pub mod call_result;
 pub mod calling_hours;
 pub mod campaign;
