@@ -1,1 +1,4 @@
 //! Virtual time: a population of callees, for the simulator and the lab.
+
+pub mod dice;
+pub mod population;
