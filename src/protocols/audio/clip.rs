@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::codec::Codec;
 use super::tone::{self, Voice};
 use super::wav::{self, WavError};
 use super::{FRAME, RATE, g711};
+use crate::protocols::sdp::Codec;
 
 /// A recorded message or a lab party's voice. Cloning shares the samples.
 #[derive(Clone, PartialEq, Eq)]

@@ -141,7 +141,8 @@ pub fn energy_at(frame: &[i16], hz: u32) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocols::audio::{codec::Codec, g711, tone};
+    use crate::protocols::audio::{g711, tone};
+    use crate::protocols::sdp::Codec;
 
     /// As it arrives: through a law, at an offset that no frame boundary knows.
     fn hear(samples: &[i16], offset: usize) -> Heard {

@@ -3,7 +3,7 @@
 //! Linear samples are 16 bits: the 14 (µ-law) and 13 (A-law) significant bits of ITU-T G.711 at
 //! the top. All tables are made at compile time from the two pairs of functions at the end.
 
-use super::codec::Codec;
+use crate::protocols::sdp::Codec;
 
 /// Bytes of one law read as bytes of the other.
 pub type Transcoding = [u8; 256];
@@ -16,6 +16,11 @@ static PCMA_TO_PCMU: Transcoding = transcoding_table(Codec::Pcma, Codec::Pcmu);
 /// The byte that stands for a sample of zero.
 pub const fn silence(codec: Codec) -> u8 {
     encode(codec, 0)
+}
+
+/// The law of a static payload type (RFC 3551 §6).
+pub fn of_static_payload_type(payload_type: u8) -> Option<Codec> {
+    [Codec::Pcmu, Codec::Pcma].into_iter().find(|codec| codec.static_payload_type() == payload_type)
 }
 
 /// One byte as a linear sample.

@@ -1,7 +1,6 @@
 //! Samples: companding, tones, files. Everything is 8 kHz mono, and a frame is 20 ms.
 
 pub mod clip;
-pub mod codec;
 pub mod ear;
 pub mod g711;
 pub mod tone;

@@ -3,8 +3,8 @@
 //! Nothing is resampled or mixed: a telephone message that is not 8 kHz mono was made for
 //! something else, and the error says how to make it fit.
 
-use super::codec::Codec;
 use super::{RATE, g711};
+use crate::protocols::sdp::Codec;
 
 /// Two minutes: longer than any message played to a person who waits, shorter than a mistake.
 pub const SECONDS_MAX: usize = 120;

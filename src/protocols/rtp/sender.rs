@@ -130,6 +130,11 @@ impl Sender {
         self.source = Source::Begun;
     }
 
+    /// Whether the last packet was a frame of our own.
+    pub fn is_own(&self) -> bool {
+        matches!(self.source, Source::Own)
+    }
+
     /// Who we are in this stream.
     pub fn ssrc(&self) -> u32 {
         self.ssrc

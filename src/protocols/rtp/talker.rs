@@ -8,9 +8,9 @@ use super::receiver::{Arrival, Counts, Receiver};
 use super::sender::{Identity, Sender};
 use crate::domain::time::{Duration, Mono};
 use crate::protocols::audio::clip::Clip;
-use crate::protocols::audio::codec::Codec;
 use crate::protocols::audio::ear::{Ear, Heard};
 use crate::protocols::audio::{FRAME_US, g711};
+use crate::protocols::sdp::Codec;
 
 /// Frames made up for after a stall of the owner, 200 ms; older ones are skipped, as a real phone
 /// would have sent them long ago.
@@ -93,7 +93,7 @@ impl Talker {
         };
         let codec = match packet.header.payload_type {
             own if own == self.payload_type => Some(self.codec),
-            other => Codec::from_static_payload_type(other),
+            other => g711::of_static_payload_type(other),
         };
         let clocked = codec.is_some();
         let arrival = self.receiver.handle(now, packet.header, packet.payload.len(), clocked);
