@@ -104,6 +104,7 @@ pub struct Session {
     about_us: Option<RemoteReception>,
     digits: u32,
     refused: Refused,
+    unsent: u64,
     /// At most two for each input; the owner drains it after each.
     events: VecDeque<SessionEvent>,
 }
@@ -130,6 +131,7 @@ impl Session {
             about_us: None,
             digits: 0,
             refused: Refused::default(),
+            unsent: 0,
             events: VecDeque::new(),
         }
     }
@@ -335,6 +337,11 @@ impl Session {
         self.events.pop_front()
     }
 
+    /// A packet written here could not be sent.
+    pub fn count_unsent(&mut self) {
+        self.unsent += 1;
+    }
+
     /// The accounts so far.
     pub fn stats(&self, now: Mono) -> LegStats {
         LegStats {
@@ -343,6 +350,7 @@ impl Session {
             octets_out: self.sender.octets(),
             received: self.receiver.counts(),
             jitter: self.receiver.jitter(),
+            unsent: self.unsent,
             refused: self.refused,
             remote: self.about_us,
             digits: self.digits,

@@ -32,6 +32,8 @@ pub struct LegStats {
     pub packets_out: u32,
     /// Octets of payload in them.
     pub octets_out: u32,
+    /// Packets that the system refused to send.
+    pub unsent: u64,
     /// Packets, octets, loss, order and restarts of what came.
     pub received: Counts,
     /// Interarrival jitter at the end (RFC 3550 §6.4.1).

@@ -1,0 +1,1 @@
+//! The thread with real sockets on loopback.
