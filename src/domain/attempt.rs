@@ -167,6 +167,8 @@ pub struct DispositionRecord {
     pub code: String,
     /// The business outcome.
     pub next: NextAction,
+    /// What becomes of the contact, as the business outcome and the campaign's rules say.
+    pub contact: ContactNext,
     /// When.
     pub at: Utc,
     /// Stable id of the CRM event that reports it.

@@ -365,8 +365,8 @@ mod tests {
         for row in RESULTS {
             assert_eq!(CallResult::from_code(row.code), Some(row.result));
             assert_eq!(row.result.row(), row);
-            let json = postcard::to_stdvec(&row.result).unwrap();
-            assert_eq!(postcard::from_bytes::<CallResult>(&json).unwrap(), row.result);
+            let json = rmp_serde::to_vec(&row.result).unwrap();
+            assert_eq!(rmp_serde::from_slice::<CallResult>(&json).unwrap(), row.result);
         }
         let live: Vec<u8> =
             RESULTS.iter().filter(|row| row.is_live_answer).map(|row| row.cisco).collect();

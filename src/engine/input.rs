@@ -33,6 +33,8 @@ pub enum Input {
         window: Window,
         /// What it holds; lost calls of a crash stand in it as answered and abandoned.
         tally: Tally,
+        /// Abandons whose cause lies outside the promise, part of the tally's.
+        outside: u32,
     },
     /// The answer to [`Output::Refill`](super::output::Output::Refill).
     Records {
@@ -53,9 +55,7 @@ pub enum Input {
     Heard(LegId, Verdict),
     /// An agent did something on their page.
     Agent(AgentId, AgentCommand),
-    /// The wall clock jumped against the monotonic one by so many milliseconds.
-    ClockStepped(i64),
-    /// The store's rules were read again after a step of the clock.
+    /// The rules were read again after a step of the wall clock; dialling may go on.
     RulesChecked,
     /// A manager ends a call.
     HangUp(AttemptId),
@@ -80,8 +80,6 @@ pub enum Rest {
 /// What happened to one leg.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LegEvent {
-    /// The first request went out.
-    Sent,
     /// The far end rings (180, 183 or what the profile takes for it).
     Ringing,
     /// A 2xx came, and was acknowledged.

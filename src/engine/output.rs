@@ -22,6 +22,15 @@ pub enum Output {
     },
     /// Make this durable, then say `Intended` or `IntentRefused`.
     Intend(Intent),
+    /// Take a record out of the ready queue until this time: its person may not be called now.
+    Defer {
+        /// Under which campaign.
+        campaign: CampaignId,
+        /// Which record.
+        contact: ContactId,
+        /// When the calling hours open again.
+        until: Utc,
+    },
     /// Send the INVITE of an attempt whose intent is durable.
     Dial {
         /// The attempt; its leg has the same uuid.
@@ -104,8 +113,10 @@ pub enum Fact {
     AgentVanished(AgentId),
     /// The bound held this launch back.
     HeldBack(CampaignId),
-    /// The clock stepped; dialling waits for the rules.
+    /// The wall clock jumped by so many milliseconds; dialling waits for `RulesChecked`.
     ClockStepped(i64),
+    /// A campaign's lists are used up.
+    CampaignFinished(CampaignId),
     /// An input did not fit the state: our own bug, or a message that came too late.
     OutOfOrder(String),
 }
