@@ -72,12 +72,24 @@ impl AbandonGuard {
     }
 
     /// Whether one more call may be launched at `at`.
-    pub(super) fn may_launch(&self, limit: &AbandonLimit, ring: Duration, air: &InAir, at: Utc) -> bool {
+    pub(super) fn may_launch(
+        &self,
+        limit: &AbandonLimit,
+        ring: Duration,
+        air: &InAir,
+        at: Utc,
+    ) -> bool {
         self.reach(limit, ring, at).iter().all(|tally| may_launch(limit, tally, air))
     }
 
     /// Whether a reserved agent may leave at `at`.
-    pub(super) fn may_release(&self, limit: &AbandonLimit, ring: Duration, air: &InAir, at: Utc) -> bool {
+    pub(super) fn may_release(
+        &self,
+        limit: &AbandonLimit,
+        ring: Duration,
+        air: &InAir,
+        at: Utc,
+    ) -> bool {
         self.reach(limit, ring, at).iter().all(|tally| may_release(limit, tally, air))
     }
 

@@ -104,7 +104,9 @@ impl Engine {
             Doing::LoggedOut => {}
             Doing::Connecting if leaving == Leaving::Pause => run.pause_when_connected = true,
             Doing::Paused if leaving == Leaving::Pause => {}
-            Doing::Connecting | Doing::Paused | Doing::WrapUp { .. } if leaving == Leaving::LogOut => {
+            Doing::Connecting | Doing::Paused | Doing::WrapUp { .. }
+                if leaving == Leaving::LogOut =>
+            {
                 self.log_out(now, agent);
             }
             Doing::WrapUp { .. } => {
@@ -295,10 +297,7 @@ impl Engine {
                 run.pause_when_connected = true;
                 self.set_doing(now, agent, Doing::Connecting);
             }
-            Doing::OnCall { .. }
-            | Doing::LoggedOut
-            | Doing::Connecting
-            | Doing::WrapUp { .. } => {}
+            Doing::OnCall { .. } | Doing::LoggedOut | Doing::Connecting | Doing::WrapUp { .. } => {}
         }
     }
 
@@ -384,11 +383,9 @@ impl Engine {
             NextAction::Close | NextAction::DoNotCall => ContactNext::Closed,
             NextAction::Callback { at } => ContactNext::Waits { due_at: *at },
             // The agent found what no ear had heard: the rule for a machine fits best.
-            NextAction::Retry => {
-                self.campaigns.get(&campaign).map_or(ContactNext::Closed, |run| {
-                    run.rules.retry.next(CallResult::AnsweringMachine, 0, u32::MAX, at)
-                })
-            }
+            NextAction::Retry => self.campaigns.get(&campaign).map_or(ContactNext::Closed, |run| {
+                run.rules.retry.next(CallResult::AnsweringMachine, 0, u32::MAX, at)
+            }),
         }
     }
 
@@ -435,9 +432,7 @@ impl Engine {
         let passed = |at: Option<Mono>| at.is_some_and(|at| at <= now.mono);
         match run.leg {
             AgentLeg::Lost { redial_at } if passed(Some(redial_at)) => self.call_phone(now, agent),
-            AgentLeg::Up { leg, stale_since: Some(since) }
-                if passed(Some(since + STALE_MAX)) =>
-            {
+            AgentLeg::Up { leg, stale_since: Some(since) } if passed(Some(since + STALE_MAX)) => {
                 self.agent_legs.remove(&leg);
                 self.out(Output::HangUp(leg));
                 self.phone_lost(now, agent, true);

@@ -45,11 +45,18 @@ pub(super) enum Doing {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum AgentLeg {
     None,
-    Calling { leg: LegId },
+    Calling {
+        leg: LegId,
+    },
     /// Up, and since when its media is missing.
-    Up { leg: LegId, stale_since: Option<Mono> },
+    Up {
+        leg: LegId,
+        stale_since: Option<Mono>,
+    },
     /// Gone; called again at this time.
-    Lost { redial_at: Mono },
+    Lost {
+        redial_at: Mono,
+    },
 }
 
 /// What was asked for and waits for a moment that costs nothing.

@@ -105,9 +105,10 @@ impl AttemptRun {
             | Stage::Dialling { .. }
             | Stage::Cancelling { .. }
             | Stage::Listening { .. } => true,
-            Stage::Waiting { .. } | Stage::Talking { .. } | Stage::Message | Stage::Ending { .. } => {
-                false
-            }
+            Stage::Waiting { .. }
+            | Stage::Talking { .. }
+            | Stage::Message
+            | Stage::Ending { .. } => false,
         }
     }
 

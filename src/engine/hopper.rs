@@ -54,7 +54,9 @@ impl Hopper {
         }
         let known: BTreeSet<ContactId> = self.records.iter().map(|r| r.contact).collect();
         self.records.extend(
-            records.into_iter().filter(|r| !held.contains(&r.contact) && !known.contains(&r.contact)),
+            records
+                .into_iter()
+                .filter(|r| !held.contains(&r.contact) && !known.contains(&r.contact)),
         );
         match rest {
             Rest::More => self.ask_at = now,
@@ -83,7 +85,6 @@ impl Hopper {
         self.rest = None;
         self.ask_at = now;
     }
-
 
     /// The store said that nothing is ready and nothing waits, and all it gave is used.
     pub(super) fn is_used_up(&self) -> bool {

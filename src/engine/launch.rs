@@ -148,7 +148,9 @@ impl Engine {
     ) {
         let attempt = AttemptId::from_uuid(self.dice.uuid(now.utc));
         let Some(run) = self.campaigns.get_mut(&campaign) else { return };
-        let Some(trunk) = self.trunks.get(&run.rules.trunk).map(|trunk| trunk.rules) else { return };
+        let Some(trunk) = self.trunks.get(&run.rules.trunk).map(|trunk| trunk.rules) else {
+            return;
+        };
         let caller_id = self.dice.below(trunk.caller_ids);
         run.launched += 1;
         let intent = Intent {

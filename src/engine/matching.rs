@@ -152,9 +152,7 @@ impl Engine {
         let flying = self.attempts.values().filter(of);
         InAir {
             in_flight: count(flying.clone().filter(|run| run.is_in_flight()).count()),
-            waiting: count(
-                flying.filter(|run| matches!(run.stage, Stage::Waiting { .. })).count(),
-            ),
+            waiting: count(flying.filter(|run| matches!(run.stage, Stage::Waiting { .. })).count()),
             reserved: count(
                 self.agents
                     .values()

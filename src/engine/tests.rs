@@ -126,8 +126,13 @@ impl World {
             states: BTreeMap::new(),
             outputs: Vec::new(),
         };
-        let trunk =
-            TrunkRules { id: TRUNK, version: 1, calls_per_second: 50, lines: 10_000, caller_ids: 2 };
+        let trunk = TrunkRules {
+            id: TRUNK,
+            version: 1,
+            calls_per_second: 50,
+            lines: 10_000,
+            caller_ids: 2,
+        };
         world.input(Input::Trunk(trunk));
         world.input(Input::Campaign(Box::new(rules(mode, limit)), CampaignState::Running));
         for n in 1..=agents {
