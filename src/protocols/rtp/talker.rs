@@ -112,6 +112,11 @@ impl Talker {
         self.receiver.counts()
     }
 
+    /// Interarrival jitter of what is received.
+    pub fn jitter(&self) -> Duration {
+        self.receiver.jitter()
+    }
+
     /// Packets sent.
     pub fn sent(&self) -> u32 {
         self.sender.packets()
