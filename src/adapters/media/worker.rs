@@ -147,7 +147,7 @@ impl MediaWorker {
             let now = (self.clock)();
             match port {
                 Port::Rtp => {
-                    take_rtp(&mut self.legs, slot, now, from, datagram, &mut self.outgoing)
+                    take_rtp(&mut self.legs, slot, now, from, datagram, &mut self.outgoing);
                 }
                 Port::Rtcp => leg.session.handle_rtcp(now, from, datagram),
             }
@@ -219,9 +219,9 @@ impl MediaWorker {
         if now < due {
             return due;
         }
-        let oldest = BEAT * CATCH_UP_MAX as u32;
-        if let Some(over) = now.since(due).checked_sub(oldest).filter(|over| *over > BEAT) {
-            let skipped = over.as_micros() as u64 / FRAME_US;
+        let late = now.as_micros() - due.as_micros();
+        let skipped = late.saturating_sub(FRAME_US * CATCH_UP_MAX).div_ceil(FRAME_US);
+        if skipped > 0 {
             tracing::warn!(skipped, "media fell behind: frames of 20 ms were not sent");
             due += Duration::from_micros(skipped * FRAME_US);
         }

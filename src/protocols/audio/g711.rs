@@ -57,7 +57,11 @@ pub fn transcode(table: &Transcoding, payload: &mut [u8]) {
     }
 }
 
-#[expect(clippy::indexing_slicing, reason = "the loop ends at the table's length")]
+#[expect(
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "the loop ends at the table's length, 256"
+)]
 const fn linear_table(codec: Codec) -> [i16; 256] {
     let mut table = [0; 256];
     let mut byte = 0;
@@ -93,6 +97,7 @@ const fn linear_from_pcmu(byte: u8) -> i16 {
     if code & 0x80 == 0 { magnitude - BIAS } else { BIAS - magnitude }
 }
 
+#[expect(clippy::cast_possible_truncation, reason = "a segment is below 8, a step below 16")]
 const fn pcmu_from_linear(sample: i16) -> u8 {
     const BIAS: u32 = 33;
     /// The largest magnitude that stays inside the last segment once the bias is added.
@@ -115,6 +120,7 @@ const fn linear_from_pcma(byte: u8) -> i16 {
     if code & 0x80 == 0 { -magnitude } else { magnitude }
 }
 
+#[expect(clippy::cast_possible_truncation, reason = "a segment is below 8, a step below 16")]
 const fn pcma_from_linear(sample: i16) -> u8 {
     // A-law has no zero: +0 and -0 are half a step away on either side, so `!` mirrors the scale.
     let (sign, level) = if sample < 0 { (0, !sample) } else { (0x80, sample) };

@@ -275,8 +275,8 @@ mod tests {
 
     #[test]
     fn loss_lateness_and_duplicates_are_told_apart_across_the_wrap() {
-        let mut receiver = Receiver::new();
         use Arrival::{Duplicate, Late, New};
+        let mut receiver = Receiver::new();
         let arrivals = feed(&mut receiver, &[0xfffe, 0, 0xffff, 0, 3, 0xffff]);
         assert_eq!(arrivals, [New, New, Late, Duplicate, New, Duplicate]);
         let want = Counts { packets: 6, octets: 960, lost: 2, late: 1, duplicates: 2, restarts: 0 };

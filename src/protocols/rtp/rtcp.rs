@@ -6,8 +6,8 @@
 
 use rtcp_types::prelude::*;
 use rtcp_types::{
-    Bye, Compound, ReceiverReport, ReportBlock, ReportBlockBuilder, Sdes, SdesChunk, SdesItem,
-    SenderReport,
+    Bye, Compound, ReceiverReport, ReceiverReportBuilder, ReportBlock, ReportBlockBuilder, Sdes,
+    SdesChunk, SdesItem, SenderReport, SenderReportBuilder,
 };
 
 use super::receiver::{Reception, middle, ntp_time};
@@ -79,25 +79,18 @@ pub fn write(now: Mono, report: &Report, out: &mut Vec<u8>) {
     let item = SdesItem::builder(SdesItem::CNAME, &name);
     let description = Sdes::builder().add_chunk(SdesChunk::builder(report.ssrc).add_item(item));
     let block = report.reception.map(reception_block);
-    let compound = match report.sent {
-        Some(sent) => {
-            let packet = SenderReport::builder(report.ssrc)
-                .ntp_timestamp(uptime(now))
-                .rtp_timestamp(sent.timestamp)
-                .packet_count(sent.packets)
-                .octet_count(sent.octets);
-            Compound::builder().add_packet(match block {
-                Some(block) => packet.add_report_block(block),
-                None => packet,
-            })
-        }
-        None => {
-            let packet = ReceiverReport::builder(report.ssrc);
-            Compound::builder().add_packet(match block {
-                Some(block) => packet.add_report_block(block),
-                None => packet,
-            })
-        }
+    let compound = if let Some(sent) = report.sent {
+        let packet = SenderReport::builder(report.ssrc)
+            .ntp_timestamp(uptime(now))
+            .rtp_timestamp(sent.timestamp)
+            .packet_count(sent.packets)
+            .octet_count(sent.octets);
+        Compound::builder()
+            .add_packet(block.into_iter().fold(packet, SenderReportBuilder::add_report_block))
+    } else {
+        let packet = ReceiverReport::builder(report.ssrc);
+        Compound::builder()
+            .add_packet(block.into_iter().fold(packet, ReceiverReportBuilder::add_report_block))
     };
     let mut compound = compound.add_packet(description);
     if report.bye {

@@ -12,7 +12,10 @@
 
 use super::packet::{self, Header};
 use crate::domain::time::Mono;
-use crate::protocols::audio::{FRAME, RATE};
+use crate::protocols::audio::RATE;
+
+/// How far timestamps step from one frame of 20 ms to the next.
+const FRAME_STEP: u32 = RATE / 50;
 
 /// The random beginnings of a stream (RFC 3550 §5.1): who sends, and from where counting starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +30,7 @@ pub struct Identity {
 
 impl Identity {
     /// From ten random bytes.
+    #[expect(clippy::many_single_char_names, reason = "ten dice that make three numbers")]
     pub const fn from_dice([a, b, c, d, e, f, g, h, i, j]: [u8; 10]) -> Self {
         Self {
             ssrc: u32::from_be_bytes([a, b, c, d]),
@@ -67,7 +71,7 @@ impl Sender {
             ssrc: identity.ssrc,
             source: Source::Begun,
             sequence: identity.sequence.wrapping_sub(1),
-            timestamp: identity.timestamp.wrapping_sub(FRAME as u32),
+            timestamp: identity.timestamp.wrapping_sub(FRAME_STEP),
             sent_at: None,
             packets: 0,
             octets: 0,
@@ -175,7 +179,7 @@ impl Sender {
     fn step(&mut self, now: Mono) {
         let passed = self.sent_at.map_or(0, |at| samples(now, at));
         self.sequence = self.sequence.wrapping_add(1);
-        self.timestamp = self.timestamp.wrapping_add(passed.max(FRAME as u32));
+        self.timestamp = self.timestamp.wrapping_add(passed.max(FRAME_STEP));
         self.sent_at = Some(now);
     }
 
@@ -187,7 +191,7 @@ impl Sender {
     fn write(&mut self, header: Header, payload: &[u8], out: &mut Vec<u8>) {
         packet::write(header, payload, out);
         self.packets = self.packets.wrapping_add(1);
-        self.octets = self.octets.wrapping_add(payload.len() as u32);
+        self.octets = self.octets.wrapping_add(u32::try_from(payload.len()).unwrap_or(0));
     }
 }
 

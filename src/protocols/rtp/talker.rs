@@ -65,12 +65,10 @@ impl Talker {
         if now < self.due {
             return None;
         }
-        let oldest = FRAME_US * CATCH_UP_MAX;
-        if now.since(self.due) > Duration::from_micros(oldest) {
-            // Whole frames are skipped, so that the beat is kept.
-            let behind = (now.since(self.due).as_micros() as u64 - oldest).div_ceil(FRAME_US);
-            self.due += Duration::from_micros(behind * FRAME_US);
-        }
+        let late = now.as_micros() - self.due.as_micros();
+        // Whole frames are skipped, so that the beat is kept.
+        let skipped = late.saturating_sub(FRAME_US * CATCH_UP_MAX).div_ceil(FRAME_US);
+        self.due += Duration::from_micros(skipped * FRAME_US);
         let frame = clip.frame(self.codec, *next)?;
         let mut out = Vec::new();
         self.sender.own(self.due, self.payload_type, frame, &mut out);
