@@ -1,1 +1,3 @@
 //! Sockets for the protocol machines.
+
+pub mod sip_udp;

@@ -6,10 +6,11 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::headers::Q850;
-use super::profile::Profile;
+use super::profile::{InDialogTo, Profile};
 use crate::domain::ids::LegId;
 
 /// What the shell tells the endpoint.
@@ -18,7 +19,8 @@ pub enum Command {
     /// Opens a dialog. A customer's leg has the attempt's uuid ([`crate::domain::ids::AttemptId::leg`]).
     Invite(Invite),
     /// Takes an unanswered INVITE back. Waits for a 1xx first (RFC 3261 §9.1); a 2xx that crosses
-    /// is acknowledged and ended with BYE. Nothing happens on a leg that is already over.
+    /// is acknowledged and ended with BYE. On a leg that is answered already it is a
+    /// [`Command::Bye`], on one that is over it does nothing.
     Cancel {
         /// The leg.
         leg: LegId,
@@ -40,9 +42,9 @@ pub enum Command {
         id: u64,
         /// Whom to ask.
         target: Target,
-        /// How that target likes to be spoken to.
-        profile: Arc<Profile>,
     },
+    /// Replaces the networks from which requests that open a dialog are answered at all.
+    Networks(Vec<IpNet>),
 }
 
 /// One outgoing call.
@@ -100,8 +102,8 @@ impl fmt::Debug for CallerId {
     }
 }
 
-/// Enough to end a leg after a restart.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Enough to end a leg after a restart; made by [`Invite::orphan`] before the INVITE is sent.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Orphan {
     /// The leg; its identifiers derive from it.
     pub leg: LegId,
@@ -109,10 +111,37 @@ pub struct Orphan {
     pub target: Target,
     /// The address in its Via: a CANCEL repeats it (RFC 3261 §9.1).
     pub local: SocketAddr,
-    /// Its caller: From is repeated too.
-    pub from: CallerId,
+    /// Its From without the tag: repeated too.
+    pub from: String,
+    /// Its Route values: repeated too.
+    pub routes: Vec<String>,
+    /// Where requests inside its dialog go.
+    pub in_dialog_to: InDialogTo,
     /// Where the answer was known, the dialog to end with BYE.
     pub dialog: Option<DialogState>,
+}
+
+impl fmt::Debug for Orphan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Orphan({:?} to {:?}, {:?})", self.leg, self.target, self.dialog)
+    }
+}
+
+impl Invite {
+    /// What a later process needs to end this call, if it is sent from `local` (the address in
+    /// Via). The dialog is added once the call is answered.
+    pub fn orphan(&self, local: SocketAddr) -> Orphan {
+        let routes = self.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("Route"));
+        Orphan {
+            leg: self.leg,
+            target: self.target.clone(),
+            local,
+            from: self.profile.from(&self.from).to_string(),
+            routes: routes.map(|(_, value)| value.clone()).collect(),
+            in_dialog_to: self.profile.in_dialog_to,
+            dialog: None,
+        }
+    }
 }
 
 /// A confirmed dialog (RFC 3261 §12): enough to send BYE from another process.
@@ -282,7 +311,7 @@ pub enum FailureKind {
     TransportError,
     /// Provisional responses came and no final one within the limit; we cancelled it ourselves.
     NoProgress,
-    /// Nothing was sent: a limit of ours was reached, or the leg exists already.
+    /// Nothing was sent: a limit of ours was reached.
     NotSent,
 }
 
@@ -344,6 +373,8 @@ pub enum Counter {
     StrayResponse,
     /// A limit was reached and something was dropped.
     LimitReached,
+    /// A command for a leg that exists already: ignored.
+    DuplicateLeg,
 }
 
 impl Counter {
@@ -362,6 +393,7 @@ impl Counter {
             Self::StrayFinal => "stray_final",
             Self::StrayResponse => "stray_response",
             Self::LimitReached => "limit_reached",
+            Self::DuplicateLeg => "duplicate_leg",
         }
     }
 }

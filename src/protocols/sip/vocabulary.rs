@@ -36,6 +36,8 @@ impl Method {
     pub const NOTIFY: Self = Self::Known(KnownMethod::Notify);
     /// RFC 3261 §11: asks what the far side can do, or whether it is there.
     pub const OPTIONS: Self = Self::Known(KnownMethod::Options);
+    /// RFC 3262: acknowledges a reliable provisional response.
+    pub const PRACK: Self = Self::Known(KnownMethod::PRack);
     /// RFC 3261 §10: binds a contact to an address of record.
     pub const REGISTER: Self = Self::Known(KnownMethod::Register);
     /// RFC 3311: changes a session without a new answer from a person.
