@@ -31,7 +31,10 @@ fn main() -> Outcome {
     let out = PathBuf::from(env::var("OUT_DIR")?).join("ui");
     fs::create_dir_all(&out)?;
     if env::var("CAMPANILE_UI").as_deref() == Ok("none") {
-        fs::write(out.join("index.html"), "<!doctype html><title>Campanile</title>Built without the pages.")?;
+        fs::write(
+            out.join("index.html"),
+            "<!doctype html><title>Campanile</title>Built without the pages.",
+        )?;
         return Ok(());
     }
     let ui = Path::new("ui");
@@ -44,9 +47,11 @@ fn main() -> Outcome {
 
 /// Whether the packages on disk are at least as new as the lock file.
 fn installed(ui: &Path) -> bool {
-    let changed = |path: PathBuf| -> Option<SystemTime> { fs::metadata(path).ok()?.modified().ok() };
-    changed(ui.join("node_modules/.package-lock.json"))
-        .is_some_and(|there| changed(ui.join("package-lock.json")).is_some_and(|lock| there >= lock))
+    let changed =
+        |path: PathBuf| -> Option<SystemTime> { fs::metadata(path).ok()?.modified().ok() };
+    changed(ui.join("node_modules/.package-lock.json")).is_some_and(|there| {
+        changed(ui.join("package-lock.json")).is_some_and(|lock| there >= lock)
+    })
 }
 
 fn npm(ui: &Path, args: &[&str]) -> Outcome {
