@@ -1,3 +1,7 @@
 //! The `campanile` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    campanile::app::cli::main()
+}

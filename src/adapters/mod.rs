@@ -6,6 +6,7 @@ pub mod gate;
 pub mod import;
 pub mod media;
 pub mod net;
+pub mod secret;
 pub mod store;
 pub mod telemetry;
 pub mod views;

@@ -1,1 +1,3 @@
 //! Pulling segments from a CRM and posting CRM events to it.
+
+pub mod http;
