@@ -24,6 +24,7 @@ pub mod output;
 mod pacing;
 mod rule_clock;
 mod statistics;
+pub mod trace;
 #[cfg(test)]
 mod tests;
 
