@@ -1,0 +1,42 @@
+# Two commands for a newcomer: `make demo` and `make test`. The rest is for those who work on it.
+SHELL := /bin/bash
+CARGO := cargo
+
+.PHONY: demo test acceptance lint packages ui-deps e2e fmt
+
+## Watch a campaign dial a thousand people over real SIP and RTP, on this machine alone.
+demo: ui-deps
+	$(CARGO) run --quiet --bin campanile -- demo $(ARGS)
+
+## Everything that CI checks. Installs the Debian packages that it needs when root.
+test: packages ui-deps lint
+	$(CARGO) check --quiet --lib --no-default-features
+	$(CARGO) test --quiet
+	cd ui && npm run --silent check && npm test --silent && npm run --silent lint
+	$(MAKE) e2e
+	tests/acceptance.sh quick
+
+## The demo at full size in each mode and on both databases; takes about half an hour.
+acceptance: packages ui-deps
+	$(CARGO) build --quiet --bin campanile
+	tests/acceptance.sh full
+
+lint:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --quiet --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --quiet --no-deps --lib --document-private-items
+
+## Both pages in a real browser against a real daemon; writes the README's screenshots.
+e2e: packages ui-deps
+	$(CARGO) build --quiet --bin campanile
+	tests/browser.sh
+
+packages:
+	@tests/packages.sh
+
+ui-deps:
+	@command -v npm >/dev/null || { echo "npm is missing: install Node 20.19 or newer (https://nodejs.org)"; exit 1; }
+
+fmt:
+	$(CARGO) fmt --all
+	cd ui && npm run --silent format
