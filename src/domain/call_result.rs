@@ -1,6 +1,6 @@
 //! The call result: how an attempt ended technically. One table, one mapping from what was seen.
 //!
-//! Evidence order: what was heard (SIT, fax, machine) → Q.850 cause of a Reason header (RFC 3326,
+//! Evidence order: what was heard (SIT, fax, machine) → what the profile says of a status → Q.850 cause of a Reason header (RFC 3326,
 //! RFC 6432) → SIP status → ringing seen or not → timers. The winner names the result; everything
 //! that was seen is kept beside it.
 
@@ -255,6 +255,39 @@ pub struct NetworkEnd {
     pub retry_after_s: Option<u32>,
     /// The message never left this machine.
     pub transport_failed: bool,
+    /// What this carrier means by its status, where that departs from the RFC.
+    pub means: Option<StatusMeaning>,
+}
+
+/// What a carrier's status means where it departs from the RFC, as its profile says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StatusMeaning {
+    /// The callee is busy.
+    Busy,
+    /// It rang and nobody answered.
+    NoAnswer,
+    /// The number does not exist.
+    NoSuchNumber,
+    /// The callee declined.
+    Declined,
+    /// The carrier has no free line.
+    Congestion,
+    /// The carrier blocks the call.
+    Blocked,
+}
+
+impl StatusMeaning {
+    const fn result(self) -> CallResult {
+        match self {
+            Self::Busy => CallResult::Busy,
+            Self::NoAnswer => CallResult::NoAnswer,
+            Self::NoSuchNumber => CallResult::InvalidNumber,
+            Self::Declined => CallResult::Declined,
+            Self::Congestion => CallResult::Congestion,
+            Self::Blocked => CallResult::BlockedByNetwork,
+        }
+    }
 }
 
 impl NetworkEnd {
@@ -283,6 +316,9 @@ pub fn of_unanswered(
         }
         Some(CancelReason::Stopped | CancelReason::AgentGone) => return R::CancelledByDialer,
         Some(CancelReason::RingTimeout) | None => {}
+    }
+    if let Some(meaning) = end.means {
+        return meaning.result();
     }
     if end.is_network_blocked() {
         return R::BlockedByNetwork;
@@ -456,6 +492,12 @@ mod tests {
         assert_eq!(of_unanswered(&end(486, None), true, timeout), R::Busy);
         let stopped = Some(CancelReason::Stopped);
         assert_eq!(of_unanswered(&end(487, None), true, stopped), R::CancelledByDialer);
+    }
+
+    #[test]
+    fn a_profile_that_knows_its_carrier_is_believed() {
+        let odd = NetworkEnd { means: Some(StatusMeaning::Busy), ..end(603, Some(21)) };
+        assert_eq!(of_unanswered(&odd, false, None), R::Busy);
     }
 
     #[test]
