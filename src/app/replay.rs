@@ -47,8 +47,9 @@ impl Until {
         if let Ok(number) = text.parse() {
             return Ok(Self::Input(number));
         }
-        let at = DateTime::parse_from_rfc3339(text)
-            .with_context(|| format!("'{text}' is neither a number of inputs nor an RFC 3339 time"))?;
+        let at = DateTime::parse_from_rfc3339(text).with_context(|| {
+            format!("'{text}' is neither a number of inputs nor an RFC 3339 time")
+        })?;
         Ok(Self::Time(Utc::from_ms(at.timestamp_millis())))
     }
 
@@ -90,8 +91,7 @@ fn run(segments: &[PathBuf], until: Until) -> anyhow::Result<Report> {
     let mut replay = Replay::default();
     let mut difference = None;
     'segments: for path in segments {
-        let mut reader =
-            SegmentReader::open(path).with_context(|| path.display().to_string())?;
+        let mut reader = SegmentReader::open(path).with_context(|| path.display().to_string())?;
         while let Some(entry) = reader.next().with_context(|| path.display().to_string())? {
             if until.is_reached(&replay, &entry) {
                 break 'segments;

@@ -24,9 +24,9 @@ pub mod output;
 mod pacing;
 mod rule_clock;
 mod statistics;
-pub mod trace;
 #[cfg(test)]
 mod tests;
+pub mod trace;
 
 pub use abandon_guard::Counted;
 pub use campaign_run::Pacing;
