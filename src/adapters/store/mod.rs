@@ -1,1 +1,24 @@
 //! The database: SQLite or PostgreSQL, one SQL text for both.
+//!
+//! `db` opens and migrates; one file per noun reads and writes it; `writer` gathers what the driver
+//! wants durable into one commit. Times come in as arguments; nothing here reads a clock.
+
+#[macro_use]
+pub mod db;
+pub mod error;
+#[macro_use]
+mod versions;
+mod words;
+
+pub mod agents;
+pub mod audit;
+pub mod campaigns;
+pub mod contacts;
+pub mod leases;
+pub mod lists;
+pub mod ready_queue;
+pub mod tally;
+pub mod trunks;
+
+pub use db::Db;
+pub use error::StoreError;
