@@ -1,7 +1,12 @@
 //! Real-socket counterparts for the demo and the tests: carrier, agents' phones, CRM.
 
+pub mod carrier;
+mod carrier_call;
+pub mod carrier_ledger;
 pub mod clock;
 pub mod crm;
 pub mod crm_ledger;
+mod media;
 pub mod people;
+mod sip;
 mod webhook;
