@@ -18,6 +18,8 @@ mod orphan;
 mod outgoing;
 mod own_invite;
 pub mod profile;
+#[cfg(test)]
+mod tests;
 mod text;
 mod timers;
 pub mod transaction;

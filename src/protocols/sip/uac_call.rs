@@ -273,6 +273,7 @@ impl UacCall {
             // RFC 3261 §9.1: 64·T1 after the CANCEL the INVITE counts as taken back.
             self.transaction.abandon();
             self.fail(FailureKind::TransactionTimeout, None);
+            self.settle_requests();
         }
     }
 
