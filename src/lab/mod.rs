@@ -1,5 +1,6 @@
 //! Real-socket counterparts for the demo and the tests: carrier, agents' phones, CRM.
 
+pub mod agent_phone;
 pub mod carrier;
 mod carrier_call;
 pub mod carrier_ledger;

@@ -2,4 +2,5 @@
 
 mod carrier;
 mod crm;
+mod phones;
 mod uac;

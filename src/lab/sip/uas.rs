@@ -15,6 +15,7 @@ use std::net::SocketAddr;
 
 use crate::domain::time::{Duration, Mono};
 use crate::protocols::sip::message::{Draft, Request, Response};
+use crate::protocols::sip::uri::Uri;
 use crate::protocols::sip::vocabulary::Method;
 
 /// RFC 3261 §17.1.1.1: the round trip assumed, and the longest wait between two copies.
@@ -156,7 +157,9 @@ impl UasCall {
     }
 
     fn draft(&self, status: u16, phrase: &str) -> Draft {
-        let contact = format!("<sip:lab@{}>", self.local);
+        let uri = Uri::parse(&self.invite.uri);
+        let user = uri.and_then(|uri| uri.user).unwrap_or_else(|| "lab".to_owned());
+        let contact = format!("<sip:{user}@{}>", self.local);
         self.invite
             .response(status, phrase, Some(&self.tag))
             .copy(&self.invite.headers, "Record-Route")
@@ -225,9 +228,7 @@ impl UasCall {
         }
         let common = &self.invite.common;
         let target = self.invite.contact().map_or_else(|| common.from.uri.clone(), |c| c.uri);
-        let to = crate::protocols::sip::uri::Uri::parse(&target)
-            .and_then(|uri| uri.socket_addr())
-            .unwrap_or(self.answer_to);
+        let to = Uri::parse(&target).and_then(|uri| uri.socket_addr()).unwrap_or(self.answer_to);
         let branch = format!("z9hG4bK-bye-{}", self.tag);
         let mut draft = Draft::request(&Method::BYE, &target)
             .header("Via", format!("SIP/2.0/UDP {};branch={branch};rport", self.local))
