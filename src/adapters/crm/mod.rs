@@ -1,3 +1,4 @@
 //! Pulling segments from a CRM and posting CRM events to it.
 
 pub mod http;
+pub mod payload;

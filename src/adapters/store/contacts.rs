@@ -2,10 +2,11 @@
 
 use chrono_tz::Tz;
 
+use crate::domain::attempt::AttemptKey;
 use crate::domain::ids::{ContactId, ListId};
 use crate::domain::phone::E164;
 
-use super::db::Db;
+use super::db::{Db, Tx};
 use super::error::{StoreError, corrupt};
 use super::words::{from_json, whole};
 
@@ -47,8 +48,6 @@ macro_rules! card_tables {
         "contact c JOIN person p ON p.id = c.person JOIN number n ON n.id = c.number"
     };
 }
-pub(crate) use {card_columns, card_tables};
-
 #[derive(sqlx::FromRow)]
 pub(crate) struct CardRow {
     contact: i64,
@@ -95,4 +94,23 @@ impl Db {
         });
         row.map(CardRow::card).transpose()
     }
+}
+
+/// The card of an attempt's contact; `None` unless it is the same person and number still.
+pub(crate) async fn card_of(
+    tx: &mut Tx,
+    key: AttemptKey,
+) -> Result<Option<ContactCard>, StoreError> {
+    const SQL: &str = concat!(
+        "SELECT ",
+        card_columns!(),
+        " FROM ",
+        card_tables!(),
+        " WHERE c.id = $1 AND c.person = $2 AND c.number = $3"
+    );
+    let row: Option<CardRow> = on_tx!(tx, conn => {
+        sqlx::query_as(SQL).bind(key.contact.get()).bind(key.person.get()).bind(key.number.get())
+            .fetch_optional(conn).await?
+    });
+    row.map(CardRow::card).transpose()
 }

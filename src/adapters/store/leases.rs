@@ -63,8 +63,7 @@ impl Db {
 pub(crate) async fn holds(
     tx: &mut Tx,
     campaign: CampaignId,
-    node: &str,
-    epoch: i64,
+    run: &Epoch,
 ) -> Result<bool, StoreError> {
     macro_rules! lease {
         ($lock:literal) => {
@@ -76,8 +75,9 @@ pub(crate) async fn holds(
     }
     // SQLite's write transaction is already alone.
     let sql = tx.dialect(lease!(""), lease!(" FOR SHARE"));
-    let row: Option<(i32,)> = on_tx!(tx, conn => {
-        sqlx::query_as(sql).bind(campaign.get()).bind(node).bind(epoch).fetch_optional(conn).await?
+    let row = on_tx!(tx, conn => {
+        sqlx::query(sql).bind(campaign.get()).bind(&run.node).bind(run.epoch)
+            .fetch_optional(conn).await?.map(|_| ())
     });
     Ok(row.is_some())
 }

@@ -10,15 +10,24 @@ pub mod error;
 mod versions;
 mod words;
 
+mod batch;
+mod records;
+
 pub mod agents;
+pub mod attempts;
 pub mod audit;
 pub mod campaigns;
 pub mod contacts;
+pub mod crm_outbox;
+pub mod dnc;
+pub mod intents;
 pub mod leases;
 pub mod lists;
 pub mod ready_queue;
+pub mod recovery;
 pub mod tally;
 pub mod trunks;
+pub mod writer;
 
 pub use db::Db;
 pub use error::StoreError;

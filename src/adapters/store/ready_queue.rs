@@ -48,7 +48,6 @@ pub(crate) struct Standing {
     pub(crate) state: String,
     pub(crate) bucket: i64,
     pub(crate) prio: i64,
-    pub(crate) attempts: i64,
     pub(crate) due_ms: Option<i64>,
     pub(crate) reason: Option<String>,
 }
@@ -230,7 +229,7 @@ pub(crate) async fn standing(
     macro_rules! standing {
         ($lock:literal) => {
             concat!(
-                "SELECT state, bucket, prio, attempts, due_ms, reason FROM campaign_contact \
+                "SELECT state, bucket, prio, due_ms, reason FROM campaign_contact \
                  WHERE campaign = $1 AND contact = $2",
                 $lock
             )

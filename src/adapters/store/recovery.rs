@@ -1,0 +1,284 @@
+//! After a crash: what an earlier run left in the air becomes attempts with the result `lost`.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::domain::attempt::{
+    AbandonCount, AttemptEnd, AttemptKey, EndedBy, Evidence, Intent, Times,
+};
+use crate::domain::call_result::CallResult;
+use crate::domain::campaign::CampaignSettings;
+use crate::domain::ids::{
+    AgentId, AttemptId, CampaignId, ContactId, CrmEventId, LegId, NumberId, PersonId, TrunkId,
+};
+use crate::domain::phone::E164;
+use crate::domain::time::Utc;
+
+use super::contacts::number;
+use super::db::{Db, Tx};
+use super::error::StoreError;
+use super::leases::Epoch;
+use super::records::{self, Applied, Ink};
+use super::tally::Sums;
+use super::words::{whole, word};
+
+/// A call that an earlier run left in the air.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LostCall {
+    /// The intent as it was made; `agent` is the one who had the call, if one was put through.
+    pub intent: Intent,
+    /// The number, for the Request-URI of a CANCEL or BYE.
+    pub number: E164,
+    /// The local SIP address that the INVITE was sent from.
+    pub sip_local: String,
+    /// The dialog as it was at the answer, JSON of the driver's making.
+    pub dialog: Option<String>,
+    /// When it was answered, if that was written.
+    pub answered: Option<Utc>,
+    /// When an agent was put through, if that was written.
+    pub connected: Option<Utc>,
+    /// Attempts of the contact that count, without this one.
+    pub attempts: u32,
+}
+
+/// An agent's leg that an earlier run left up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentLeg {
+    /// The leg.
+    pub leg: LegId,
+    /// Whose it is.
+    pub agent: AgentId,
+    /// The dialog, JSON of the driver's making.
+    pub dialog: String,
+}
+
+/// What was found out about a lost call when its remains were ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OrphanEnd {
+    /// The far end knows of no such call: its INVITE was never sent, or it failed by itself.
+    NeverSent,
+    /// It was cancelled before an answer.
+    NotAnswered,
+    /// It was up; our BYE ended it.
+    EndedByUs,
+    /// It was up; the far end ended it.
+    EndedByThem,
+    /// The far end says nothing.
+    Silent,
+}
+
+impl OrphanEnd {
+    /// It is shown that no person answered.
+    const fn shows_no_answer(self) -> bool {
+        match self {
+            Self::NeverSent | Self::NotAnswered => true,
+            Self::EndedByUs | Self::EndedByThem | Self::Silent => false,
+        }
+    }
+}
+
+/// The end of a lost call. Until shown otherwise it counts as answered and, unless an agent had it,
+/// as abandoned: a crash must never make the abandon rate look better than it is.
+pub fn lost_end(
+    call: &LostCall,
+    settings: &CampaignSettings,
+    at: Utc,
+    event: CrmEventId,
+) -> AttemptEnd {
+    let result = CallResult::Lost;
+    let attempts = call.attempts + u32::from(result.row().is_attempt);
+    let is_connected = call.connected.is_some();
+    let answered = call.answered.unwrap_or(call.intent.at);
+    AttemptEnd {
+        key: call.intent.key,
+        result,
+        evidence: Evidence {
+            ended_by: call.answered.map(|_| EndedBy::Unknown),
+            note: Some("the program ended before the result was known".to_owned()),
+            ..Evidence::default()
+        },
+        times: Times {
+            intent: call.intent.at,
+            answered: call.answered,
+            connected: call.connected,
+            ended: Some(at),
+            ..Times::default()
+        },
+        agent: call.intent.agent,
+        answer_to_agent_us: None,
+        next: settings.retry.next(result, attempts, settings.attempts_max, at),
+        count: Some(AbandonCount {
+            window_start: settings.abandon_limit.window_at(answered).start,
+            abandoned: !is_connected,
+            connected: is_connected,
+            outside: !is_connected,
+        }),
+        event,
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct LostRow {
+    campaign: i64,
+    attempt: Uuid,
+    contact: i64,
+    person: i64,
+    number: i64,
+    campaign_version: i64,
+    trunk: i64,
+    trunk_version: i64,
+    result_map_version: i64,
+    caller_id: i64,
+    agent: Option<i64>,
+    number_gap_ms: i64,
+    intent_ms: i64,
+    sip_local: String,
+    answered_ms: Option<i64>,
+    dialog: Option<String>,
+    connected_ms: Option<i64>,
+    digits: i64,
+    attempts: i64,
+}
+
+impl LostRow {
+    fn call(self) -> Result<LostCall, StoreError> {
+        let key = AttemptKey {
+            attempt: AttemptId::from_uuid(self.attempt),
+            campaign: CampaignId::new(self.campaign),
+            contact: ContactId::new(self.contact),
+            person: PersonId::new(self.person),
+            number: NumberId::new(self.number),
+        };
+        let intent = Intent {
+            key,
+            campaign_version: whole("version", self.campaign_version)?,
+            trunk: TrunkId::new(self.trunk),
+            trunk_version: whole("version", self.trunk_version)?,
+            result_map_version: whole("version", self.result_map_version)?,
+            caller_id: whole("caller id", self.caller_id)?,
+            agent: self.agent.map(AgentId::new),
+            at: Utc::from_ms(self.intent_ms),
+            number_gap_ms: self.number_gap_ms,
+        };
+        Ok(LostCall {
+            intent,
+            number: number(self.digits)?,
+            sip_local: self.sip_local,
+            dialog: self.dialog,
+            answered: self.answered_ms.map(Utc::from_ms),
+            connected: self.connected_ms.map(Utc::from_ms),
+            attempts: whole("attempts", self.attempts)?,
+        })
+    }
+}
+
+impl Db {
+    /// Calls that earlier runs of this node left in the air.
+    pub async fn lost_calls(&self, run: &Epoch) -> Result<Vec<LostCall>, StoreError> {
+        const SQL: &str = "SELECT l.campaign, l.attempt, l.contact, l.person, l.number, \
+            l.campaign_version, l.trunk, l.trunk_version, l.result_map_version, l.caller_id, \
+            l.agent, l.number_gap_ms, l.intent_ms, l.sip_local, l.answered_ms, l.dialog, \
+            l.connected_ms, n.digits, cc.attempts \
+            FROM live_call l JOIN number n ON n.id = l.number \
+            JOIN campaign_contact cc ON cc.campaign = l.campaign AND cc.contact = l.contact \
+            WHERE l.node = $1 AND l.epoch < $2 ORDER BY l.campaign, l.attempt";
+        let rows: Vec<LostRow> = on_db!(self, pool => {
+            sqlx::query_as(SQL).bind(&run.node).bind(run.epoch).fetch_all(pool).await?
+        });
+        rows.into_iter().map(LostRow::call).collect()
+    }
+
+    /// Writes the ends of lost calls, each the same way as any other end; those that were settled
+    /// before are left alone. Returns how many were written.
+    pub async fn write_lost(
+        &self,
+        ends: &[AttemptEnd],
+        instance: &str,
+    ) -> Result<usize, StoreError> {
+        /// Ends written by one transaction.
+        const CHUNK: usize = 200;
+        let mut written = 0;
+        for chunk in ends.chunks(CHUNK) {
+            let mut tx = self.begin().await?;
+            let mut sums = Sums::default();
+            for end in chunk {
+                let mut ink = Ink { instance, sums: &mut sums };
+                if records::ended(&mut tx, end, &mut ink).await? == Applied::Done {
+                    written += 1;
+                }
+            }
+            sums.write(&mut tx).await?;
+            tx.commit().await?;
+        }
+        Ok(written)
+    }
+
+    /// Legs of agents that earlier runs of this node left up.
+    pub async fn agent_legs(&self, run: &Epoch) -> Result<Vec<AgentLeg>, StoreError> {
+        const SQL: &str = "SELECT leg, agent, dialog FROM agent_leg \
+                           WHERE node = $1 AND epoch < $2 ORDER BY leg";
+        let rows: Vec<(Uuid, i64, String)> = on_db!(self, pool => {
+            sqlx::query_as(SQL).bind(&run.node).bind(run.epoch).fetch_all(pool).await?
+        });
+        let leg = |(leg, agent, dialog)| AgentLeg {
+            leg: LegId::from_uuid(leg),
+            agent: AgentId::new(agent),
+            dialog,
+        };
+        Ok(rows.into_iter().map(leg).collect())
+    }
+}
+
+/// Notes how the remains of a lost call ended; where that shows that nobody answered, its count for
+/// the abandon limit is taken back. The first finding stands.
+pub(crate) async fn orphan_ended(
+    tx: &mut Tx,
+    campaign: CampaignId,
+    attempt: AttemptId,
+    how: OrphanEnd,
+    sums: &mut Sums,
+) -> Result<(), StoreError> {
+    const NOTE: &str = "UPDATE attempt SET orphan = $3 WHERE campaign = $1 AND attempt = $2 \
+        AND result = 'lost' AND orphan IS NULL \
+        RETURNING window_ms, abandoned, connected, outside, answered_ms";
+    const UNCOUNT: &str = "UPDATE attempt SET window_ms = NULL, abandoned = FALSE, \
+        connected = FALSE, outside = FALSE WHERE campaign = $1 AND attempt = $2";
+    type Row = (Option<i64>, bool, bool, bool, Option<i64>);
+    let row: Option<Row> = on_tx!(&mut *tx, conn => {
+        sqlx::query_as(NOTE).bind(campaign.get()).bind(attempt.as_uuid()).bind(word(&how))
+            .fetch_optional(conn).await?
+    });
+    let Some((Some(window_ms), abandoned, connected, outside, None)) = row else { return Ok(()) };
+    if !how.shows_no_answer() {
+        return Ok(());
+    }
+    let window_start = Utc::from_ms(window_ms);
+    sums.count(campaign, &AbandonCount { window_start, abandoned, connected, outside }, -1);
+    on_tx!(tx, conn => {
+        sqlx::query(UNCOUNT).bind(campaign.get()).bind(attempt.as_uuid()).execute(conn).await?;
+    });
+    Ok(())
+}
+
+/// Keeps the dialog of an agent's leg, so that a restart can end it.
+pub(crate) async fn put_agent_leg(
+    tx: &mut Tx,
+    run: &Epoch,
+    leg: &AgentLeg,
+) -> Result<(), StoreError> {
+    const SQL: &str = "INSERT INTO agent_leg (leg, agent, node, epoch, dialog) \
+        VALUES ($1, $2, $3, $4, $5) ON CONFLICT (leg) DO UPDATE SET dialog = excluded.dialog";
+    on_tx!(tx, conn => {
+        sqlx::query(SQL).bind(leg.leg.as_uuid()).bind(leg.agent.get()).bind(&run.node)
+            .bind(run.epoch).bind(&leg.dialog).execute(conn).await?;
+    });
+    Ok(())
+}
+
+/// An agent's leg is over.
+pub(crate) async fn remove_agent_leg(tx: &mut Tx, leg: LegId) -> Result<(), StoreError> {
+    const SQL: &str = "DELETE FROM agent_leg WHERE leg = $1";
+    on_tx!(tx, conn => { sqlx::query(SQL).bind(leg.as_uuid()).execute(conn).await?; });
+    Ok(())
+}
