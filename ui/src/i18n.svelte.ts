@@ -89,32 +89,32 @@ export function ppm(value: number, digits = 2): string {
 
 /** A time of day, in `zone` or the browser's own. */
 export function timeOfDay(atMs: number, zone?: string): string {
-  return new Date(atMs).toLocaleTimeString(language, {
+  return new Intl.DateTimeFormat(language, {
     timeZone: zone,
     hour: '2-digit',
     minute: '2-digit',
     hourCycle: 'h23',
-  });
+  }).format(atMs);
 }
 
 /** A day and time. */
 export function dayAndTime(atMs: number, zone?: string): string {
-  return new Date(atMs).toLocaleString(language, {
+  return new Intl.DateTimeFormat(language, {
     timeZone: zone,
     day: 'numeric',
     month: 'short',
     hour: '2-digit',
     minute: '2-digit',
     hourCycle: 'h23',
-  });
+  }).format(atMs);
 }
 
 /** A day. */
 export function day(atMs: number, zone?: string): string {
-  return new Date(atMs).toLocaleDateString(language, {
+  return new Intl.DateTimeFormat(language, {
     timeZone: zone,
     day: 'numeric',
     month: 'short',
     year: 'numeric',
-  });
+  }).format(atMs);
 }

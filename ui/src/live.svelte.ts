@@ -54,6 +54,7 @@ export const live = {
         // The snapshot after a reconnect stands, whatever its version: the server may have restarted.
         agent: (data) => (agent = data as AgentView),
         board: (data) => live.takeBoard(data as Board),
+        ping: (data) => noteServerTime((data as { at_ms: number }).at_ms, 2_000),
         campaigns: (data) => live.takeCampaigns(data as CampaignSummary[]),
       },
       connection: (state) => (connection = state),

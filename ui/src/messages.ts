@@ -104,6 +104,81 @@ export const messages = {
     ru: 'У вас нет на это прав.',
   },
   'error.not_found': { en: 'Not found.', uk: 'Не знайдено.', ru: 'Не найдено.' },
+  'error.bad_request': {
+    en: 'The request could not be read.',
+    uk: 'Запит не вдалося прочитати.',
+    ru: 'Запрос не удалось прочитать.',
+  },
+  'error.invalid': {
+    en: 'A value is not possible:',
+    uk: 'Неможливе значення:',
+    ru: 'Недопустимое значение:',
+  },
+  'error.not_signed_in': {
+    en: 'You are not signed in any more.',
+    uk: 'Ви вже не в системі. Увійдіть знову.',
+    ru: 'Вы уже не в системе. Войдите снова.',
+  },
+  'error.wrong_credentials': {
+    en: 'Name, password or link is not right.',
+    uk: 'Ім’я, пароль або посилання неправильні.',
+    ru: 'Имя, пароль или ссылка неверны.',
+  },
+  'error.too_many_attempts': {
+    en: 'Too many attempts. Wait a minute and try again.',
+    uk: 'Забагато спроб. Зачекайте хвилину й спробуйте знову.',
+    ru: 'Слишком много попыток. Подождите минуту и попробуйте снова.',
+  },
+  'error.csrf': {
+    en: 'This page is too old. Load it again.',
+    uk: 'Сторінка застаріла. Перезавантажте її.',
+    ru: 'Страница устарела. Перезагрузите её.',
+  },
+  'error.foreign_host': {
+    en: 'The server is not known under this address.',
+    uk: 'Сервер не відомий за цією адресою.',
+    ru: 'Сервер не известен по этому адресу.',
+  },
+  'error.method_not_allowed': {
+    en: 'This is not possible here.',
+    uk: 'Тут це неможливо.',
+    ru: 'Здесь это невозможно.',
+  },
+  'error.conflict': {
+    en: 'Not possible at the moment:',
+    uk: 'Зараз це неможливо:',
+    ru: 'Сейчас это невозможно:',
+  },
+  'error.too_large': {
+    en: 'This is too large.',
+    uk: 'Завеликий обсяг.',
+    ru: 'Слишком большой объём.',
+  },
+  'error.unsupported_media_type': {
+    en: 'A file of this kind is not taken.',
+    uk: 'Файл такого типу не приймається.',
+    ru: 'Файл такого типа не принимается.',
+  },
+  'error.idempotency_key_reused': {
+    en: 'This was already sent with other values. Open the form again.',
+    uk: 'Це вже надіслано з іншими значеннями. Відкрийте форму знову.',
+    ru: 'Это уже отправлено с другими значениями. Откройте форму снова.',
+  },
+  'error.idempotency_key_in_use': {
+    en: 'The same request is still being carried out.',
+    uk: 'Такий самий запит ще виконується.',
+    ru: 'Такой же запрос ещё выполняется.',
+  },
+  'error.busy': {
+    en: 'Too much at once. Try again in a moment.',
+    uk: 'Забагато одразу. Спробуйте за мить.',
+    ru: 'Слишком много сразу. Попробуйте через мгновение.',
+  },
+  'error.internal': {
+    en: 'Something failed in the server.',
+    uk: 'На сервері стався збій.',
+    ru: 'На сервере произошёл сбой.',
+  },
   'error.server': {
     en: 'The server failed: {detail}',
     uk: 'Помилка сервера: {detail}',
@@ -465,6 +540,8 @@ export const messages = {
     uk: 'Графік у часі: набір, розмови, вільні оператори, частка покинутих дзвінків',
     ru: 'График во времени: набор, разговоры, свободные операторы, доля брошенных звонков',
   },
+  'board.minutes': { en: '{n} min', uk: '{n} хв', ru: '{n} мин' },
+  'unit.ms': { en: '{n} ms', uk: '{n} мс', ru: '{n} мс' },
   'board.more': { en: 'and {n} more', uk: 'і ще {n}', ru: 'и ещё {n}' },
   'board.stale': {
     en: 'These numbers are {s} s old.',
@@ -973,6 +1050,13 @@ export const messages = {
     en: 'It works once. Give it to the agent; it is not shown again.',
     uk: 'Діє один раз. Передайте його оператору; вдруге воно не показується.',
     ru: 'Действует один раз. Передайте её оператору; второй раз она не показывается.',
+  },
+
+  'agents.new_link': { en: 'New link', uk: 'Нове посилання', ru: 'Новая ссылка' },
+  'agents.new_link.for': {
+    en: 'New log-in link for {name}',
+    uk: 'Нове посилання для входу: {name}',
+    ru: 'Новая ссылка для входа: {name}',
   },
 
   // Do not call

@@ -2,12 +2,22 @@
 import { Problem } from './api/client';
 import { isKey, t } from './i18n.svelte';
 
+/** Refusals whose detail says which value or what was in the way. */
+const TELLING = new Set([
+  'error.bad_request',
+  'error.invalid',
+  'error.conflict',
+  'error.internal',
+  'error.not_found',
+]);
+
 /** What to tell the person whose request failed. */
 export function tell(error: unknown): string {
   if (!(error instanceof Problem)) return t('error.other', { detail: String(error) });
-  if (error.key && isKey(error.key)) return t(error.key);
-  if (error.status === 403) return t('error.forbidden');
-  if (error.status === 404) return t('error.not_found');
-  if (error.status >= 500) return t('error.server', { detail: error.message });
-  return t('error.other', { detail: error.message });
+  const { key, status, message } = error;
+  if (key && isKey(key)) return TELLING.has(key) && message ? `${t(key)} ${message}` : t(key);
+  if (status === 403) return t('error.forbidden');
+  if (status === 404) return t('error.not_found');
+  if (status >= 500) return t('error.server', { detail: message });
+  return t('error.other', { detail: message });
 }

@@ -54,7 +54,6 @@ export function follow(handlers: Handlers): () => void {
       heard();
     };
     source.onerror = lost;
-    source.addEventListener('ping', heard);
     for (const [name, handle] of Object.entries(handlers.on)) {
       source.addEventListener(name, (event) => {
         heard();

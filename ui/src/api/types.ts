@@ -166,7 +166,7 @@ export interface CampaignSettings {
   wrap_up_ms: number;
   preview_timeout_ms: number;
   script: string;
-  dispositions: Choice[];
+  dispositions: { code: string; label: string; next: { kind: NextKind } }[];
 }
 
 export interface CampaignDetail {
@@ -183,6 +183,7 @@ export interface ListRow {
   name: string;
   rows?: number;
   accepted?: number;
+  contacts?: number;
 }
 
 export interface ImportReport {
