@@ -126,7 +126,8 @@ impl MediaHandle {
         self.give(Command::Unbridge(leg));
     }
 
-    /// Plays a message by its name, over a bridge too; [`MediaEvent::Played`] tells its end.
+    /// Plays a message by its name, over a bridge too; [`MediaEvent::Played`] tells its end. Where
+    /// no message has that name, the built-in one is played and [`MediaEvent::Failed`] says so.
     pub fn play(&self, leg: LegId, message: &str) {
         self.give(Command::Play { leg, message: message.to_owned() });
     }

@@ -171,7 +171,9 @@ impl MediaWorker {
                 Ok(Command::Bridge { customer, agent }) => {
                     match self.legs.bridge(customer, agent) {
                         Ok(()) => self.emit(MediaEvent::Bridged { customer, agent }),
-                        Err(absent) => self.fail(absent, "bridge: no such leg"),
+                        Err(absent) => {
+                            self.fail(absent, "bridge: not an open leg beside its partner")
+                        }
                     }
                 }
                 Ok(Command::Unbridge(leg)) => self.legs.unbridge(leg),
@@ -198,7 +200,12 @@ impl MediaWorker {
     fn play(&mut self, id: LegId, message: &str) {
         match (self.messages.get(message), self.legs.get_mut(id)) {
             (Some(clip), Some(leg)) => leg.session.play(clip.clone()),
-            (None, _) => self.fail(id, &format!("play: no message is named {message:?}")),
+            (None, Some(leg)) => {
+                // Someone waits in silence: the chime is better than nothing, and its end ends the
+                // call.
+                leg.session.play(Clip::chime());
+                self.fail(id, &format!("play: no message {message:?}; the built-in one is played"));
+            }
             (_, None) => self.fail(id, "play: no such leg"),
         }
     }

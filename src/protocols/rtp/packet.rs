@@ -1,11 +1,16 @@
 //! RTP packets, RFC 3550 §5.1. The only file that names rtp-rs.
 
+use std::ops::RangeInclusive;
+
 use rtp_rs::{RtpPacketBuilder, RtpReader, Seq};
 
 /// A header without contributing sources or extension, which is all we ever write.
 pub const HEADER_LEN: usize = 12;
 /// The largest packet read or written: an Ethernet frame's worth. Voice needs 172 bytes at 20 ms.
 pub const PACKET_MAX: usize = 1_500;
+
+/// RFC 3551 §6 reserves these payload types: seen as RTP, RTCP packets have them.
+const RTCP_LOOKALIKES: RangeInclusive<u8> = 72..=76;
 
 /// The fields of a header that we look at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,12 +44,15 @@ pub struct NotRtp;
 /// Reads a datagram; contributing sources and extension are skipped.
 ///
 /// # Errors
-/// [`NotRtp`] where the version, a length or the padding is wrong.
+/// [`NotRtp`] where the version, a length or the padding is wrong, and for RTCP on the wrong port.
 pub fn read(datagram: &[u8]) -> Result<Packet<'_>, NotRtp> {
     if datagram.len() > PACKET_MAX {
         return Err(NotRtp);
     }
     let reader = RtpReader::new(datagram).map_err(|_| NotRtp)?;
+    if RTCP_LOOKALIKES.contains(&reader.payload_type()) {
+        return Err(NotRtp);
+    }
     let header = Header {
         payload_type: reader.payload_type(),
         marker: reader.mark(),
@@ -78,15 +86,20 @@ mod tests {
     use super::*;
 
     fn header() -> impl Strategy<Value = Header> {
-        (0u8..128, any::<bool>(), any::<u16>(), any::<u32>(), any::<u32>()).prop_map(
-            |(payload_type, marker, sequence, timestamp, ssrc)| Header {
+        (
+            (0u8..128).prop_filter("RTCP", |n| !RTCP_LOOKALIKES.contains(n)),
+            any::<bool>(),
+            any::<u16>(),
+            any::<u32>(),
+            any::<u32>(),
+        )
+            .prop_map(|(payload_type, marker, sequence, timestamp, ssrc)| Header {
                 payload_type,
                 marker,
                 sequence,
                 timestamp,
                 ssrc,
-            },
-        )
+            })
     }
 
     proptest! {
@@ -118,6 +131,12 @@ mod tests {
         let packet = read(&datagram).unwrap();
         assert_eq!(packet.payload, [0x55, 0x66]);
         assert_eq!((packet.header.sequence, packet.header.ssrc), (1, 3));
+    }
+
+    #[test]
+    fn rtcp_on_the_wrong_port_is_no_rtp() {
+        let receiver_report = [0x81, 201, 0, 1, 0, 0, 0, 9, 0, 0, 0, 0];
+        assert_eq!(read(&receiver_report), Err(NotRtp));
     }
 
     #[test]
