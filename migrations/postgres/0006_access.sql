@@ -11,7 +11,6 @@ CREATE TABLE app_user (
 CREATE TABLE session (
   hash BYTEA NOT NULL PRIMARY KEY,
   app_user BIGINT NOT NULL,
-  csrf TEXT NOT NULL,
   created_ms BIGINT NOT NULL,
   expires_ms BIGINT NOT NULL
 );
@@ -30,7 +29,7 @@ CREATE TABLE api_token (
   created_ms BIGINT NOT NULL,
   revoked_ms BIGINT
 );
--- Answers to requests that may be repeated; status 0 while the first one is being worked on.
+-- Answers to requests that may be repeated, for a day.
 CREATE TABLE idempotency_key (
   scope TEXT NOT NULL,
   key TEXT NOT NULL,

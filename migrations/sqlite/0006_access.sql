@@ -11,7 +11,6 @@ CREATE TABLE app_user (
 CREATE TABLE session (
   hash BLOB NOT NULL PRIMARY KEY,
   app_user INTEGER NOT NULL,
-  csrf TEXT NOT NULL,
   created_ms INTEGER NOT NULL,
   expires_ms INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
@@ -30,7 +29,7 @@ CREATE TABLE api_token (
   created_ms INTEGER NOT NULL,
   revoked_ms INTEGER
 ) STRICT, WITHOUT ROWID;
--- Answers to requests that may be repeated; status 0 while the first one is being worked on.
+-- Answers to requests that may be repeated, for a day.
 CREATE TABLE idempotency_key (
   scope TEXT NOT NULL,
   key TEXT NOT NULL,

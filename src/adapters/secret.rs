@@ -18,6 +18,13 @@ impl Secret {
     }
 }
 
+/// Request bodies carry secrets in; without `Serialize` none goes out.
+impl<'de> serde::Deserialize<'de> for Secret {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(Self)
+    }
+}
+
 /// Why a reference does not lead to a secret.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {

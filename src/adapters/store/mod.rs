@@ -13,6 +13,7 @@ mod words;
 mod batch;
 mod records;
 
+pub mod access;
 pub mod agents;
 pub mod attempts;
 pub mod audit;

@@ -1,1 +1,4 @@
-//! Metrics and logs.
+//! What the program tells about itself: metrics and logs.
+
+pub mod logs;
+pub mod metrics;

@@ -1,0 +1,7 @@
+//! The API over real HTTP and a real store; at the other end of the gate stands a driver that
+//! answers as it is told.
+
+mod access;
+mod desk;
+mod events;
+mod world;
