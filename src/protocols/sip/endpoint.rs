@@ -22,6 +22,7 @@ use super::outgoing::{Local, Outcome, RequestOut};
 use super::own_invite::OwnInvite;
 use super::timers::Timers;
 use super::uac_call::UacCall;
+use super::uri::Uri;
 use super::vocabulary::Method;
 use super::wire::WireError;
 use crate::domain::ids::LegId;
@@ -363,9 +364,8 @@ impl Endpoint {
             return None;
         }
         if let Some(call) = self.calls.get_mut(&leg) {
-            let required = request.headers.list("Require").next().is_some();
-            // §8.2.2.3: we know no extension. A BYE ends the session whatever else it wants.
-            let status = if required && request.method != Method::BYE {
+            // A BYE ends the session whatever else it wants.
+            let status = if requires_extension(request) && request.method != Method::BYE {
                 Some(420)
             } else {
                 call.handle_request(now, request)
@@ -380,11 +380,15 @@ impl Endpoint {
     }
 
     fn status_out_of_dialog(&mut self, request: &Request) -> u16 {
+        let scheme = Uri::parse(&request.uri).map(|uri| uri.scheme);
         match &request.method {
-            &Method::OPTIONS => 200,
-            // §9.2: the INVITE of this CANCEL was refused already.
+            // RFC 3261 §9.2: the INVITE of this CANCEL was refused already.
             &Method::CANCEL if self.inbound.knows_invite_of(request) => 200,
             &Method::CANCEL => 481,
+            // §8.2.2.1.
+            _ if !scheme.is_some_and(|s| ["sip", "sips", "tel"].contains(&s.as_str())) => 416,
+            _ if requires_extension(request) => 420,
+            &Method::OPTIONS => 200,
             &Method::INVITE => {
                 self.count(Counter::RefusedRequest);
                 486
@@ -453,4 +457,9 @@ impl Endpoint {
     fn count(&mut self, counter: Counter) {
         self.outputs.push_back(Output::Event(Event::Counted(counter)));
     }
+}
+
+/// RFC 3261 §8.2.2.3: we know no extension, so whatever is required is too much.
+fn requires_extension(request: &Request) -> bool {
+    request.headers.list("Require").next().is_some()
 }
