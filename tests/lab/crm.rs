@@ -8,17 +8,17 @@ use campanile::domain::time::{Mono, Now, Utc};
 use campanile::lab::clock;
 use campanile::lab::crm::{Crm, CrmConfig, Mood};
 use hmac::{Hmac, KeyInit, Mac};
-use reqwest::{Client, StatusCode};
+use reqwest::StatusCode;
 use serde_json::{Value, json};
 use sha2::Sha256;
+
+use crate::http;
 
 /// 2026-01-05 10:00:00 UTC.
 const NOW_S: i64 = 1_767_607_200;
 const KEY: &[u8] = b"twenty-four-bytes-of-key";
 
 async fn start(contacts: u32, token: Option<&str>) -> Crm {
-    // Plain HTTP needs no TLS, but reqwest asks for a provider when it is built.
-    drop(rustls::crypto::ring::default_provider().install_default());
     let clock = clock::starting_at(Now { mono: Mono::ZERO, utc: Utc::from_ms(NOW_S * 1_000) });
     let config = CrmConfig {
         listen: "127.0.0.1:0".parse().unwrap(),
@@ -46,7 +46,7 @@ fn event(id: &str) -> String {
 }
 
 async fn post(crm: &Crm, id: &str, signature: &str, body: &str) -> StatusCode {
-    let request = Client::new()
+    let request = http()
         .post(crm.events_url())
         .header("webhook-id", id)
         .header("webhook-timestamp", NOW_S.to_string())
@@ -59,7 +59,7 @@ async fn post(crm: &Crm, id: &str, signature: &str, body: &str) -> StatusCode {
 #[tokio::test]
 async fn the_segment_comes_page_by_page_and_whole() {
     let crm = start(250, Some("secret-token")).await;
-    let client = Client::new();
+    let client = http();
     let refused = client.get(crm.segment_url()).send().await.unwrap();
     assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
 

@@ -4,3 +4,9 @@ mod carrier;
 mod crm;
 mod phones;
 mod uac;
+mod world;
+
+/// An HTTP client; reqwest asks for a provider of cryptography even where none is needed.
+fn http() -> reqwest::Client {
+    campanile::adapters::crm::http::plain_client(std::time::Duration::from_secs(2)).unwrap()
+}
