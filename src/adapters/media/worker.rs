@@ -172,7 +172,7 @@ impl MediaWorker {
                     match self.legs.bridge(customer, agent) {
                         Ok(()) => self.emit(MediaEvent::Bridged { customer, agent }),
                         Err(absent) => {
-                            self.fail(absent, "bridge: not an open leg beside its partner")
+                            self.fail(absent, "bridge: not an open leg beside its partner");
                         }
                     }
                 }
