@@ -33,6 +33,7 @@ CREATE TABLE crm_outbox (
   error TEXT
 ) WITH (autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_scale_factor = 0);
 CREATE UNIQUE INDEX crm_outbox_event ON crm_outbox (endpoint, event);
+CREATE INDEX crm_outbox_order ON crm_outbox (endpoint, id);
 CREATE INDEX crm_outbox_person ON crm_outbox (endpoint, person, id);
 -- What was given up, for a person to look at and send again.
 CREATE TABLE crm_dead_letter (

@@ -19,6 +19,7 @@ pub mod attempts;
 pub mod audit;
 pub mod campaigns;
 pub mod contacts;
+pub mod crm_endpoints;
 pub mod crm_outbox;
 pub mod dnc;
 pub mod intents;
