@@ -120,8 +120,10 @@ impl Daemon {
         Self { addr, runtime }
     }
 
-    fn die(self) {
-        self.runtime.shutdown_background();
+    /// Waits until its port is free again; a runtime may not be waited for inside another one.
+    async fn die(self) {
+        let shut_down = move || self.runtime.shutdown_timeout(Duration::from_secs(5));
+        tokio::task::spawn_blocking(shut_down).await.unwrap();
     }
 }
 
@@ -163,12 +165,12 @@ async fn an_agent_works_through_a_call_and_comes_back_to_a_daemon_that_was_start
     assert!(key.is_some());
     script.show(view("ready", None));
 
-    daemon.die();
+    daemon.die().await;
     script.show(view("logged_out", None));
     let before = script.paths().iter().filter(|path| *path == "login").count();
     let again = Daemon::start(&script, addr);
     script.until_clicked("login", before + 1).await;
-    again.die();
+    again.die().await;
 
     let ledger: WorldLedger = get_json(format!("{base}/ledger")).await;
     let desks = ledger.desks;
