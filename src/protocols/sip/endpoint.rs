@@ -270,17 +270,17 @@ impl Endpoint {
         // RFC 3261 §8.1.3.3 and §17.1.3: From and branch are ours, or it is not an answer to us.
         let leg = leg.filter(|leg| response.common.from.tag() == Some(&ids::tag(*leg)));
         let Some(leg) = leg else { return self.count(Counter::StrayResponse) };
-        if let Some(call) = self.calls.get_mut(&leg) {
-            let taken = call.handle_response(now, response);
-            self.settle(&Machine::Call(leg));
-            return if taken { () } else { self.count(Counter::StrayResponse) };
+        let (machine, taken) = if let Some(call) = self.calls.get_mut(&leg) {
+            (Machine::Call(leg), call.handle_response(now, response))
+        } else if let Some(orphan) = self.orphans.get_mut(&leg) {
+            (Machine::Orphan(leg), orphan.handle_response(now, response))
+        } else {
+            return self.handle_stray_response(now, from, leg, response);
+        };
+        self.settle(&machine);
+        if !taken {
+            self.count(Counter::StrayResponse);
         }
-        if let Some(orphan) = self.orphans.get_mut(&leg) {
-            let taken = orphan.handle_response(now, response);
-            self.settle(&Machine::Orphan(leg));
-            return if taken { () } else { self.count(Counter::StrayResponse) };
-        }
-        self.handle_stray_response(now, from, leg, response);
     }
 
     /// A final response to an INVITE that this process does not know (any more).
@@ -376,7 +376,7 @@ impl Endpoint {
         let orphan = self.orphans.get_mut(&leg)?;
         let status = orphan.handle_request(request);
         self.settle(&Machine::Orphan(leg));
-        Some(status)
+        status
     }
 
     fn status_out_of_dialog(&mut self, request: &Request) -> u16 {

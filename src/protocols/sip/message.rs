@@ -9,6 +9,9 @@ use super::vocabulary::{self, Method};
 use super::wire::{Frame, Headers, WireError, frame, is_token};
 use super::{text, uri::Uri};
 
+/// RFC 3261 §7.1: compared without case.
+const VERSION: &str = "SIP/2.0";
+
 /// One SIP message from the wire.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message {
@@ -26,7 +29,9 @@ impl Message {
     pub fn parse(datagram: &[u8]) -> Result<Self, WireError> {
         let Frame { start, headers, body } = frame(datagram)?;
         let common = Common::read(&headers)?;
-        if let Some(status_line) = start.strip_prefix("SIP/2.0 ") {
+        let version = start.get(..VERSION.len()).unwrap_or_default();
+        let status_line = start.get(VERSION.len()..).and_then(|rest| rest.strip_prefix(' '));
+        if let Some(status_line) = status_line.filter(|_| version.eq_ignore_ascii_case(VERSION)) {
             // RFC 3261 §7.2; the blank before an empty phrase is often left out.
             let (code, phrase) = status_line.split_once(' ').unwrap_or((status_line, ""));
             let status: u16 = code.parse().map_err(|_| WireError::StartLine)?;
@@ -46,7 +51,7 @@ impl Message {
         if method.is_empty() || !method.bytes().all(is_token) || Uri::parse(uri).is_none() {
             return Err(WireError::StartLine);
         }
-        if !version.eq_ignore_ascii_case("SIP/2.0") {
+        if !version.eq_ignore_ascii_case(VERSION) {
             return Err(WireError::Version);
         }
         let method = Method::from_token(method);
@@ -376,6 +381,7 @@ mod tests {
         assert_eq!(response(format!("SIP/2.0 480{rest}").as_bytes()).status, 480);
         let named = response(&[b"SIP/2.0 486 Occup\xE9", rest.as_bytes()].concat());
         assert_eq!(named.phrase_readable(), "Occup\u{e9}");
+        assert_eq!(response(format!("sip/2.0 200 OK{rest}").as_bytes()).status, 200);
         for bad in ["SIP/2.0 99", "SIP/2.0 4294967301 x", "SIP/2.0 +99 x", "SIP/2.0 700 x"] {
             assert!(Message::parse(format!("{bad}{rest}").as_bytes()).is_err(), "{bad}");
         }

@@ -31,10 +31,11 @@ enum Stage {
     Cancelling {
         cancel: RequestOut,
         give_up_at: Mono,
-        learned: Option<(DialogState, Mono)>,
+        learned: Option<Box<(DialogState, Mono)>>,
     },
     /// `is_certain`: the call was answered for sure.
     Ending {
+        remote_tag: String,
         bye: RequestOut,
         is_certain: bool,
         give_up_at: Mono,
@@ -56,15 +57,11 @@ impl OrphanCall {
         let dialog = orphan.dialog.take();
         let own = OwnInvite::of(orphan, user_agent);
         let give_up_at = now + SIXTY_FOUR_T1;
-        let stage = match dialog {
-            Some(mut dialog) => {
-                let bye = own.bye(now, &mut dialog, ReasonValue::Recovered.header_value());
-                Stage::Ending { bye, is_certain: true, give_up_at }
-            }
-            None => {
-                let cancel = own.cancel(now, ReasonValue::Recovered);
-                Stage::Cancelling { cancel, give_up_at, learned: None }
-            }
+        let stage = if let Some(dialog) = dialog {
+            end_dialog(now, &own, dialog, true, give_up_at)
+        } else {
+            let cancel = own.cancel(now, ReasonValue::Recovered);
+            Stage::Cancelling { cancel, give_up_at, learned: None }
         };
         let mut call = Self { own, stage, outputs: VecDeque::new() };
         call.settle();
@@ -110,16 +107,15 @@ impl OrphanCall {
             }
             return;
         }
-        let mut dialog = self.own.dialog(response);
+        let dialog = self.own.dialog(response);
         let bytes = self.own.ack(&dialog);
         self.outputs.push_back(Output::Send { to: dialog.peer, bytes });
-        if !matches!(self.stage, Stage::Over) {
-            let running = matches!(self.stage, Stage::Ending { is_certain: true, .. });
-            if !running {
-                let bye = self.own.bye(now, &mut dialog, ReasonValue::Recovered.header_value());
-                let give_up_at = now + SIXTY_FOUR_T1;
-                self.stage = Stage::Ending { bye, is_certain: true, give_up_at };
+        match &self.stage {
+            Stage::Cancelling { .. } | Stage::Ending { is_certain: false, .. } => {
+                self.stage = end_dialog(now, &self.own, dialog, true, now + SIXTY_FOUR_T1);
             }
+            // A repeat.
+            Stage::Ending { .. } | Stage::Over => {}
         }
     }
 
@@ -129,17 +125,22 @@ impl OrphanCall {
             && response.is_success()
             && response.common.to.tag().is_some()
         {
-            *learned = Some((self.own.dialog(response), now + T2));
+            *learned = Some(Box::new((self.own.dialog(response), now + T2)));
         }
     }
 
-    /// Answers a request with the leg's Call-ID and our tag; the status is the answer.
-    pub(super) fn handle_request(&mut self, request: &Request) -> u16 {
-        if request.method != Method::BYE || matches!(self.stage, Stage::Over) {
-            return 481;
+    /// Answers a request with the leg's Call-ID and our tag; `None` where their tag is known and is
+    /// another.
+    pub(super) fn handle_request(&mut self, request: &Request) -> Option<u16> {
+        let their_tag = request.common.from.tag().unwrap_or_default();
+        match &self.stage {
+            Stage::Ending { remote_tag, .. } if remote_tag != their_tag => return None,
+            // Their tag died with the process before us; ours and the Call-ID are proof enough.
+            Stage::Cancelling { .. } | Stage::Ending { .. } if request.method == Method::BYE => {}
+            Stage::Cancelling { .. } | Stage::Ending { .. } | Stage::Over => return Some(481),
         }
         self.end(OrphanEnd::EndedByThem);
-        200
+        Some(200)
     }
 
     /// The datagram with this branch and method could not be sent.
@@ -159,7 +160,7 @@ impl OrphanCall {
     pub(super) fn poll_timeout(&self) -> Option<Mono> {
         match &self.stage {
             Stage::Cancelling { cancel, give_up_at, learned } => {
-                let learned = learned.as_ref().map(|(_, at)| *at);
+                let learned = learned.as_ref().map(|known| known.1);
                 cancel.poll_timeout().into_iter().chain(learned).chain([*give_up_at]).min()
             }
             Stage::Ending { bye, give_up_at, .. } => {
@@ -175,16 +176,15 @@ impl OrphanCall {
         match &mut self.stage {
             Stage::Cancelling { cancel, learned, give_up_at } => {
                 cancel.handle_timeout(now);
-                if learned.as_ref().is_some_and(|(_, at)| now >= *at) {
-                    learned_now = learned.take().map(|(dialog, _)| (dialog, *give_up_at));
+                if learned.as_ref().is_some_and(|known| now >= known.1) {
+                    learned_now = learned.take().map(|known| (known.0, *give_up_at));
                 }
             }
             Stage::Ending { bye, .. } => bye.handle_timeout(now),
             Stage::Over => {}
         }
-        if let Some((mut dialog, give_up_at)) = learned_now {
-            let bye = self.own.bye(now, &mut dialog, ReasonValue::Recovered.header_value());
-            self.stage = Stage::Ending { bye, is_certain: false, give_up_at };
+        if let Some((dialog, give_up_at)) = learned_now {
+            self.stage = end_dialog(now, &self.own, dialog, false, give_up_at);
         }
         self.settle();
         let due = match &self.stage {
@@ -235,4 +235,16 @@ impl OrphanCall {
         let leg = self.own.leg;
         self.outputs.push_back(Output::Event(Event::OrphanEnded { leg, how }));
     }
+}
+
+/// Sends BYE in a dialog.
+fn end_dialog(
+    now: Mono,
+    own: &OwnInvite,
+    mut dialog: DialogState,
+    is_certain: bool,
+    give_up_at: Mono,
+) -> Stage {
+    let bye = own.bye(now, &mut dialog, ReasonValue::Recovered.header_value());
+    Stage::Ending { remote_tag: dialog.remote_tag, bye, is_certain, give_up_at }
 }

@@ -31,7 +31,7 @@ use crate::domain::time::{Duration, Mono};
 
 /// How long a call may go without a final response after its first provisional one. Proxies give
 /// up after three minutes (timer C, RFC 3261 §16.6); an agent's phone may ring longer.
-pub(super) const PROCEEDING_MAX: Duration = Duration::from_secs(600);
+pub(super) const PROCEEDING_MAX: Duration = Duration::from_mins(10);
 
 /// Branches of a fork that are acknowledged and ended; further ones end by their own timers.
 const FORKS_MAX: usize = 8;
@@ -48,6 +48,7 @@ enum Cancel {
     /// RFC 3261 §9.1: no CANCEL before a provisional response, the INVITE may not have arrived.
     Waiting(ReasonValue),
     Sent {
+        reason: ReasonValue,
         request: RequestOut,
         give_up_at: Mono,
     },
@@ -109,7 +110,7 @@ impl UacCall {
         if let Stage::Calling { cancel: cancel @ Cancel::NotAsked, .. } = &mut self.stage {
             *cancel = if self.transaction.is_proceeding() {
                 let request = self.own.cancel(now, reason);
-                Cancel::Sent { request, give_up_at: now + SIXTY_FOUR_T1 }
+                Cancel::Sent { reason, request, give_up_at: now + SIXTY_FOUR_T1 }
             } else {
                 Cancel::Waiting(reason)
             };
@@ -236,7 +237,7 @@ impl UacCall {
     /// When to call [`Self::handle_timeout`] next.
     pub(super) fn poll_timeout(&self) -> Option<Mono> {
         let stage = match &self.stage {
-            Stage::Calling { cancel: Cancel::Sent { request, give_up_at }, .. } => {
+            Stage::Calling { cancel: Cancel::Sent { request, give_up_at, .. }, .. } => {
                 request.poll_timeout().into_iter().chain([*give_up_at]).min()
             }
             Stage::Calling { limit_at, cancel: Cancel::NotAsked, .. } => *limit_at,
@@ -383,7 +384,7 @@ impl UacCall {
         limit_at.get_or_insert(now + PROCEEDING_MAX);
         if let Cancel::Waiting(reason) = *cancel {
             let request = self.own.cancel(now, reason);
-            *cancel = Cancel::Sent { request, give_up_at: now + SIXTY_FOUR_T1 };
+            *cancel = Cancel::Sent { reason, request, give_up_at: now + SIXTY_FOUR_T1 };
         }
         if response.status != 100 {
             let sdp = response.sdp().map(<[u8]>::to_vec);
@@ -418,12 +419,12 @@ impl UacCall {
                 let (leg, dialog) = (self.own.leg, Box::new(dialog));
                 self.outputs.push_back(Output::Event(Event::Answered { leg, sdp, dialog }));
             }
-            Stage::Calling { cancel: Cancel::Waiting(reason), .. } => {
-                let reason = reason.header_value();
+            Stage::Calling {
+                cancel: Cancel::Waiting(reason) | Cancel::Sent { reason, .. },
+                ..
+            } => {
+                let reason = *reason;
                 self.cross(now, dialog, reason);
-            }
-            Stage::Calling { cancel: Cancel::Sent { .. }, .. } => {
-                self.cross(now, dialog, ReasonValue::NotNeeded.header_value());
             }
             Stage::Established(_) | Stage::Ending { .. } | Stage::Crossed { .. } | Stage::Over => {
                 self.count(Counter::Forked2xx);
@@ -434,9 +435,9 @@ impl UacCall {
     }
 
     /// A 2xx that crossed our CANCEL: the session exists and has to be ended (§9.1, §15).
-    fn cross(&mut self, now: Mono, mut dialog: DialogState, reason: &str) {
+    fn cross(&mut self, now: Mono, mut dialog: DialogState, reason: ReasonValue) {
         self.count(Counter::CancelCrossed2xx);
-        let bye = self.own.bye(now, &mut dialog, reason);
+        let bye = self.own.bye(now, &mut dialog, reason.header_value());
         self.finish();
         self.stage = Stage::Crossed { remote_tag: dialog.remote_tag, bye };
     }

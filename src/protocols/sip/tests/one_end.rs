@@ -193,4 +193,39 @@ proptest! {
         prop_assert!(world.endpoint.is_idle());
         prop_assert_eq!(world.endpoint.poll_timeout(), None);
     }
+
+    #[test]
+    fn every_leg_of_a_dead_process_ends_exactly_once(
+        answered: [bool; 3],
+        steps in prop::collection::vec(step(), 0..40),
+    ) {
+        let mut world = World::seeded(2);
+        let mut carriers: Vec<_> = (0..LEGS).map(|_| Carrier::default()).collect();
+        for (n, answered) in (1..=LEGS).zip(answered) {
+            let mut before = World::seeded(1);
+            let invite = before.dial(n);
+            let mut orphan = invite_to(n, &[]).orphan(addr(LOCAL));
+            if answered {
+                before.receive(&ok(&invite, TAGS[0]));
+                let answer = before.events.pop();
+                let Some(Event::Answered { dialog, .. }) = answer else { panic!("{answer:?}") };
+                orphan.dialog = Some(*dialog);
+            }
+            carriers[usize::try_from(n - 1).unwrap()].seen.push(invite);
+            world.command(Command::Orphan(Box::new(orphan)));
+        }
+        let mut looked = 0;
+        for (n, step) in &steps {
+            look(&world, looked, &mut carriers);
+            looked = world.sent.len();
+            play(&mut world, &mut carriers, *n, step);
+        }
+        world.pass(secs(200));
+        for n in 1..=LEGS {
+            let is_end = |e: &&Event| matches!(e, Event::OrphanEnded { leg: l, .. } if *l == leg(n));
+            prop_assert_eq!(world.events.iter().filter(is_end).count(), 1);
+        }
+        prop_assert_eq!(world.events.len(), 3);
+        prop_assert!(world.endpoint.is_idle());
+    }
 }

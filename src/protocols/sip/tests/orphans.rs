@@ -119,6 +119,10 @@ fn a_bye_of_theirs_ends_the_leg_whatever_we_know_of_it() {
         let (invite, orphan) = crashed(answered);
         let mut world = adopt(orphan);
         world.requests();
+        if answered {
+            world.receive_from(STRANGER, &from_callee(&invite, "guess", "1 BYE").to_bytes());
+            assert!(world.sent.is_empty());
+        }
         world.receive(&from_callee(&invite, "callee", "1 BYE"));
         assert_eq!(world.response().status, 200);
         assert_eq!(end(&mut world), OrphanEnd::EndedByThem);
