@@ -5,6 +5,7 @@
 
 pub mod agent_desk;
 pub mod agents;
+pub mod attempts;
 pub mod audit;
 pub mod auth;
 pub mod calls;

@@ -9,7 +9,7 @@ use super::extract::Json;
 use super::routes::Routes;
 use super::state::ApiState;
 use super::{
-    agent_desk, agents, audit, calls, campaigns, events, health, jobs, session, tokens, trunks,
+    agent_desk, agents, attempts, audit, calls, campaigns, dnc, events, health, jobs, session, tokens, trunks,
 };
 
 /// The routes of this file.
@@ -35,7 +35,9 @@ pub fn routes() -> Routes {
         campaigns::campaigns, campaigns::create_campaign, campaigns::campaign,
         campaigns::change_campaign, campaigns::start, campaigns::pause, campaigns::stop,
         campaigns::set_lists, campaigns::board, campaigns::history,
+        attempts::attempts, attempts::ledger,
         calls::hang_up,
+        dnc::dnc, dnc::add_dnc, dnc::remove_dnc,
         jobs::job,
         agents::agents, agents::create_agent, agents::change_agent, agents::agent_token,
         agents::agent_link,

@@ -13,7 +13,7 @@ use super::error::{Kind, Problem};
 use super::routes::Routes;
 use super::state::ApiState;
 use super::{
-    agent_desk, agents, audit, calls, campaigns, crm_endpoints, dnc, events, health, idempotency,
+    agent_desk, agents, attempts, audit, calls, campaigns, crm_endpoints, dnc, events, health, idempotency,
     jobs, lists, openapi, session, tokens, trunks, ui,
 };
 
@@ -26,6 +26,7 @@ pub fn routes() -> Routes {
         .and(agent_desk::routes())
         .and(events::routes())
         .and(campaigns::routes())
+        .and(attempts::routes())
         .and(calls::routes())
         .and(lists::routes())
         .and(jobs::routes())
