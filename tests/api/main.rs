@@ -2,6 +2,8 @@
 //! answers as it is told.
 
 mod access;
+mod contract;
 mod desk;
 mod events;
+mod openapi;
 mod world;

@@ -9,7 +9,8 @@ use super::extract::Json;
 use super::routes::Routes;
 use super::state::ApiState;
 use super::{
-    agent_desk, agents, attempts, audit, calls, campaigns, dnc, events, health, jobs, session, tokens, trunks,
+    agent_desk, agents, attempts, audit, calls, campaigns, dnc, events, health, jobs, lists,
+    session, tokens, trunks,
 };
 
 /// The routes of this file.
@@ -38,6 +39,7 @@ pub fn routes() -> Routes {
         attempts::attempts, attempts::ledger,
         calls::hang_up,
         dnc::dnc, dnc::add_dnc, dnc::remove_dnc,
+        lists::lists, lists::import, lists::rejects,
         jobs::job,
         agents::agents, agents::create_agent, agents::change_agent, agents::agent_token,
         agents::agent_link,

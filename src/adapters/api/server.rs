@@ -13,8 +13,8 @@ use super::error::{Kind, Problem};
 use super::routes::Routes;
 use super::state::ApiState;
 use super::{
-    agent_desk, agents, attempts, audit, calls, campaigns, crm_endpoints, dnc, events, health, idempotency,
-    jobs, lists, openapi, session, tokens, trunks, ui,
+    agent_desk, agents, attempts, audit, calls, campaigns, crm_endpoints, dnc, events, health,
+    idempotency, jobs, lists, openapi, session, tokens, trunks, ui,
 };
 
 /// Longest JSON body; only the import of a list takes more.

@@ -40,6 +40,8 @@ pub struct ApiOptions {
     pub hosts: Vec<String>,
     /// Where pages find us, for one-time links: `http://127.0.0.1:8080`.
     pub base_url: String,
+    /// Whether a CRM may stand at a private address; the config's `crm.allow_private_addresses`.
+    pub allow_private_addresses: bool,
     /// Where the reject files of imports are kept.
     pub rejects_dir: PathBuf,
     /// Turns true when the program begins to end.
