@@ -1,0 +1,192 @@
+//! Documents that must say what the code says: the tables of docs/results.md are made from it.
+//!
+//! After a change of a result, a mapping or a retry rule: `CAMPANILE_BLESS=1 cargo test --test docs`
+//! writes the tables anew; read the difference before you commit it.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use campanile::domain::call_result::{CallResult, NetworkEnd, RESULTS, Side, of_unanswered};
+use campanile::domain::retry::RetryRules;
+
+const DOCUMENT: &str = "docs/results.md";
+
+fn read(path: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+}
+
+/// The sentence above each row of the taxonomy, by code, read from the source.
+fn meanings() -> BTreeMap<String, String> {
+    let source = read("src/domain/call_result.rs");
+    let rows = source.split("\nresults! {").nth(1).unwrap().split("\n}").next().unwrap();
+    let mut meanings = BTreeMap::new();
+    let mut sentence = Vec::new();
+    for line in rows.lines().map(str::trim) {
+        if let Some(text) = line.strip_prefix("///") {
+            sentence.push(text.trim());
+        } else if line.contains(" = ") {
+            let code = line.split('"').nth(1).unwrap();
+            meanings.insert(code.to_owned(), sentence.drain(..).collect::<Vec<_>>().join(" "));
+        }
+    }
+    meanings
+}
+
+fn side(side: Side) -> &'static str {
+    match side {
+        Side::Callee => "callee",
+        Side::Carrier => "carrier",
+        Side::Us => "us",
+        Side::Nobody => "–",
+    }
+}
+
+fn span(seconds: u32) -> String {
+    match seconds {
+        s if s % 3600 == 0 => format!("{} h", s / 3600),
+        s if s % 60 == 0 => format!("{} min", s / 60),
+        s => format!("{s} s"),
+    }
+}
+
+fn taxonomy() -> String {
+    let meanings = meanings();
+    let retry = RetryRules::default();
+    let mut table = String::from(
+        "| code | Cisco | who failed | attempt | live answer | needs ears | tried again after | meaning |\n\
+         |---|---|---|---|---|---|---|---|\n",
+    );
+    let mark = |flag: bool| if flag { "yes" } else { "" };
+    for row in RESULTS {
+        let again = retry.after_s.get(&row.result).map(|s| span(*s)).unwrap_or_default();
+        writeln!(
+            table,
+            "| `{}` | {} | {} | {} | {} | {} | {again} | {} |",
+            row.code,
+            row.cisco,
+            side(row.side),
+            mark(row.is_attempt),
+            mark(row.is_live_answer),
+            mark(row.needs_ears),
+            meanings[row.code],
+        )
+        .unwrap();
+    }
+    table
+}
+
+/// One line for each pair of results, with the statuses or causes that give it.
+fn grouped(title: &str, of: impl Fn(u16) -> Option<(CallResult, CallResult)>) -> String {
+    let mut groups: BTreeMap<(CallResult, CallResult), Vec<u16>> = BTreeMap::new();
+    for n in 1..700 {
+        if let Some(pair) = of(n) {
+            groups.entry(pair).or_default().push(n);
+        }
+    }
+    let mut rows: Vec<_> = groups.into_iter().collect();
+    rows.sort_by_key(|(_, numbers)| numbers[0]);
+    let mut table = format!("| {title} | before ringing | after ringing |\n|---|---|---|\n");
+    for ((before, after), numbers) in rows {
+        let numbers: Vec<String> = ranges(&numbers);
+        let numbers = numbers.join(", ");
+        writeln!(table, "| {numbers} | `{}` | `{}` |", before.code(), after.code()).unwrap();
+    }
+    table
+}
+
+/// Three or more numbers in a row become a range.
+fn ranges(numbers: &[u16]) -> Vec<String> {
+    let mut runs: Vec<(u16, u16)> = Vec::new();
+    for &n in numbers {
+        match runs.last_mut() {
+            Some((_, last)) if *last + 1 == n => *last = n,
+            _ => runs.push((n, n)),
+        }
+    }
+    let text = |(first, last): (u16, u16)| match last - first {
+        0 => vec![first.to_string()],
+        1 => vec![first.to_string(), last.to_string()],
+        _ => vec![format!("{first}–{last}")],
+    };
+    runs.into_iter().flat_map(text).collect()
+}
+
+fn result_of(end: &NetworkEnd) -> (CallResult, CallResult) {
+    (of_unanswered(end, false, None), of_unanswered(end, true, None))
+}
+
+fn statuses() -> String {
+    const REST: u16 = 499;
+    let of = |status: u16| {
+        result_of(&NetworkEnd { status: Some(status), ..NetworkEnd::default() })
+    };
+    let rest = of(REST);
+    let named = |status: u16| {
+        let pair = of(status);
+        ((300..700).contains(&status) && (pair != rest || status == REST)).then_some(pair)
+    };
+    let table = grouped("final status", named);
+    // The line of all others goes last.
+    let (others, named): (Vec<&str>, Vec<&str>) =
+        table.lines().partition(|line| line.starts_with("| 499 |"));
+    let others = others.join("").replace("| 499 |", "| every other, 3xx too |");
+    format!("{}\n{others}\n", named.join("\n"))
+}
+
+fn causes() -> String {
+    // A status that says nothing by itself, so that the cause alone speaks.
+    let of = |cause: Option<u16>| {
+        result_of(&NetworkEnd { status: Some(499), q850: cause, ..NetworkEnd::default() })
+    };
+    let silent = of(None);
+    grouped("Q.850 cause", |cause| {
+        // Where cause and status agree the cause may have spoken or not; 41 (temporary failure) did.
+        let pair = of(Some(cause));
+        let spoken = pair != silent || CARRIER_FAILURES.contains(&cause);
+        ((1..128).contains(&cause) && spoken).then_some(pair)
+    })
+}
+
+/// Causes that mean what an unknown status means; `causes_that_look_silent_do_speak` checks them.
+const CARRIER_FAILURES: [u16; 8] = [6, 25, 38, 39, 40, 41, 49, 102];
+
+#[test]
+fn causes_that_look_silent_do_speak() {
+    for cause in 1..128 {
+        let end = NetworkEnd { status: Some(486), q850: Some(cause), ..NetworkEnd::default() };
+        let spoken = of_unanswered(&end, false, None) == CallResult::CarrierFailure;
+        assert_eq!(spoken, CARRIER_FAILURES.contains(&cause), "cause {cause}");
+    }
+}
+
+/// Replaces what stands between the two marks of `name`.
+fn put(document: &str, name: &str, table: &str) -> String {
+    let (open, close) = (format!("<!-- {name} -->\n"), format!("<!-- end of {name} -->"));
+    let (head, rest) = document.split_once(&open).unwrap_or_else(|| panic!("no {open}"));
+    let (_, tail) = rest.split_once(&close).unwrap_or_else(|| panic!("no {close}"));
+    format!("{head}{open}{table}{close}{tail}")
+}
+
+#[test]
+fn the_tables_of_call_results_are_those_of_the_code() {
+    let document = read(DOCUMENT);
+    let wanted = [("results", taxonomy()), ("statuses", statuses()), ("causes", causes())]
+        .iter()
+        .fold(document.clone(), |text, (name, table)| put(&text, name, table));
+    if std::env::var_os("CAMPANILE_BLESS").is_some() {
+        fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join(DOCUMENT), wanted).unwrap();
+        return;
+    }
+    for (at, (is, should)) in document.lines().zip(wanted.lines()).enumerate() {
+        assert_eq!(
+            is,
+            should,
+            "{DOCUMENT}:{}: the code says otherwise; see tests/docs.rs",
+            at + 1
+        );
+    }
+    assert_eq!(document, wanted, "{DOCUMENT}: the code says otherwise; see tests/docs.rs");
+}
