@@ -120,9 +120,7 @@ fn result_of(end: &NetworkEnd) -> (CallResult, CallResult) {
 
 fn statuses() -> String {
     const REST: u16 = 499;
-    let of = |status: u16| {
-        result_of(&NetworkEnd { status: Some(status), ..NetworkEnd::default() })
-    };
+    let of = |status: u16| result_of(&NetworkEnd { status: Some(status), ..NetworkEnd::default() });
     let rest = of(REST);
     let named = |status: u16| {
         let pair = of(status);
@@ -181,12 +179,7 @@ fn the_tables_of_call_results_are_those_of_the_code() {
         return;
     }
     for (at, (is, should)) in document.lines().zip(wanted.lines()).enumerate() {
-        assert_eq!(
-            is,
-            should,
-            "{DOCUMENT}:{}: the code says otherwise; see tests/docs.rs",
-            at + 1
-        );
+        assert_eq!(is, should, "{DOCUMENT}:{}: the code says otherwise; see tests/docs.rs", at + 1);
     }
     assert_eq!(document, wanted, "{DOCUMENT}: the code says otherwise; see tests/docs.rs");
 }
