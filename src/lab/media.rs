@@ -316,3 +316,46 @@ impl Counters {
         write(&self.lost, lost);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::time::Now;
+    use crate::lab::clock::starting_at;
+    use crate::protocols::audio::tone::Voice;
+    use crate::protocols::sdp;
+
+    fn agree(a: &Line, b: &Line) -> (MediaParams, MediaParams) {
+        let (answer, of_b) = sdp::answer(&sdp::offer(a.local, 1), b.local).unwrap();
+        (sdp::read_answer(&answer).unwrap(), of_b)
+    }
+
+    #[test]
+    fn sixty_calls_at_once_are_heard_on_both_sides_at_the_right_pace() {
+        let clock = starting_at(Now::default());
+        let ip = std::net::Ipv4Addr::LOCALHOST.into();
+        let mut here = Media::start("here", ip, 1, clock.clone()).unwrap();
+        let mut there = Media::start("there", ip, 2, clock.clone()).unwrap();
+        let (agent, customer) = (Clip::voice(Voice::Agent), Clip::voice(Voice::Customer));
+        let calls: Vec<(Line, Line)> = (0..60)
+            .map(|_| {
+                let (a, b) = (here.open().unwrap(), there.open().unwrap());
+                let (of_a, of_b) = agree(&a, &b);
+                a.say(&of_a, agent.clone());
+                b.say(&of_b, customer.clone());
+                (a, b)
+            })
+            .collect();
+        std::thread::sleep(Duration::from_secs(2));
+        assert_eq!(here.lines(), 60);
+        for (a, b) in &calls {
+            // Two seconds are 100 frames; a loaded machine may be late by some.
+            assert!((70..=130).contains(&a.heard().sent), "{:?}", a.heard());
+            assert!(a.heard().customer > 60 && a.heard().agent == 0, "{:?}", a.heard());
+            assert!(b.heard().agent > 60 && b.heard().customer == 0, "{:?}", b.heard());
+        }
+        drop(calls);
+        std::thread::sleep(Duration::from_millis(200));
+        assert_eq!((here.lines(), there.lines()), (0, 0));
+    }
+}
