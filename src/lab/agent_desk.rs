@@ -16,7 +16,7 @@ use super::media::HeardFrames;
 use crate::adapters::views::{AgentView, CallView};
 use crate::domain::phone::E164;
 use crate::domain::time::{Duration, Mono, Now};
-use crate::simulation::dice::Dice;
+use crate::simulation::dice::{Dice, seconds};
 use crate::simulation::population::Population;
 
 /// Before the same thing is asked for again.
@@ -236,8 +236,9 @@ impl AgentDesk {
             _ if machine => ("answering_machine", None),
             p if p < 0.15 => ("success", None),
             p if p < 0.20 => {
-                // Within working days: promised calls are for later, not for this run.
-                let at = now.utc.as_ms() + 3_600_000 + (point * 1e8) as i64;
+                // Promised calls are for later, not for this run.
+                let later = seconds(3_600.0 + self.dice.between(0.0, 100_000.0));
+                let at = (now.utc + later).as_ms();
                 ("success", Some(serde_json::json!({ "kind": "callback", "at": at })))
             }
             p if p < 0.23 => ("do_not_call", None),

@@ -164,12 +164,12 @@ impl Media {
         self.next_id += 1;
         let counters = Arc::new(Counters::default());
         let mut dice = Dice::of(self.seed, &[OF_STREAM, id]);
-        let [a, b, c, d, e, f, g, h] = dice.bits().to_be_bytes();
-        let [i, j, ..] = dice.bits().to_be_bytes();
+        let mut random = [0; 10];
+        random.iter_mut().for_each(|byte| *byte = dice.bits().to_be_bytes()[0]);
         let party = Party {
             socket,
             counters: counters.clone(),
-            identity: Identity::from_dice([a, b, c, d, e, f, g, h, i, j]),
+            identity: Identity::from_dice(random),
             talking: None,
         };
         self.orders

@@ -11,7 +11,7 @@ use sha2::Sha256;
 use crate::domain::time::Utc;
 
 /// How far the sender's clock may differ, as the standard's own libraries have it.
-const TOLERANCE: Duration = Duration::from_secs(300);
+const TOLERANCE: Duration = Duration::from_mins(5);
 
 /// Why a post is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
