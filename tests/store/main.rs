@@ -1,6 +1,9 @@
 //! What the store promises, on SQLite and on PostgreSQL alike.
 
+mod intents;
 #[path = "../support/postgres.rs"]
 mod postgres;
 mod ready_queue;
+mod records;
+mod recovery;
 mod world;
