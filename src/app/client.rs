@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::adapters::crm::http::plain_client;
+use crate::adapters::crm::http::{plain_client, root_cause};
 use crate::adapters::secret::Secret;
 
 use super::cli::Remote;
@@ -174,15 +174,6 @@ pub fn encoded(text: &str) -> String {
         }
     }
     out
-}
-
-/// The innermost cause is the one that says "connection refused".
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
 }
 
 fn base_of(listen: std::net::SocketAddr) -> String {

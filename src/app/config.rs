@@ -5,10 +5,12 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::adapters::crm::delivery::DeliveryOptions;
 use crate::adapters::secret::{SecretError, SecretRef};
 
 /// All settings of the process.
@@ -250,6 +252,15 @@ impl Config {
     /// The `source` of CRM events.
     pub fn crm_source(&self) -> String {
         format!("campanile/{}", self.crm.instance)
+    }
+
+    /// How CRM events are delivered.
+    pub fn delivery_options(&self) -> DeliveryOptions {
+        DeliveryOptions {
+            timeout: Duration::from_secs(u64::from(self.crm.timeout_s)),
+            allow_private_addresses: self.crm.allow_private_addresses,
+            ..DeliveryOptions::default()
+        }
     }
 
     /// The first thing that cannot be, as the key it stands at and why.

@@ -142,6 +142,11 @@ pub struct Chunk {
 }
 
 impl Chunk {
+    /// An empty one of a source that has `total` records.
+    pub fn of(total: Option<u64>) -> Self {
+        Self { total, ..Self::default() }
+    }
+
     /// Adds a row.
     pub fn push(&mut self, row: u64, contact: Result<NewContact, Fault>) {
         match contact {
