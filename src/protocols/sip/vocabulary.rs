@@ -4,13 +4,8 @@
 //! the thirteen valid torture messages of RFC 4475 §3.1.1.
 
 use std::fmt;
-use std::sync::LazyLock;
 
 pub use rsip::Method as KnownMethod;
-
-/// Every method rsip knows, beside its token on the wire.
-static KNOWN: LazyLock<Vec<(String, KnownMethod)>> =
-    LazyLock::new(|| KnownMethod::all().into_iter().map(|m| (m.to_string(), m)).collect());
 
 /// A request's method. Unknown ones are kept, because they still deserve a 501 (RFC 3261 §8.2.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,9 +40,10 @@ impl Method {
 
     /// Reads a token. Methods are case-sensitive (RFC 3261 §7.1), so `invite` is an unknown one.
     pub fn from_token(token: &str) -> Self {
-        match KNOWN.iter().find(|(name, _)| name == token) {
-            Some((_, method)) => Self::Known(*method),
-            None => Self::Other(token.to_owned()),
+        // rsip reads methods without case; only the spelling it would write is that method.
+        match token.parse::<KnownMethod>() {
+            Ok(method) if method.to_string() == token => Self::Known(method),
+            Ok(_) | Err(_) => Self::Other(token.to_owned()),
         }
     }
 }
