@@ -199,7 +199,7 @@ export const messages = {
     ru: 'Соединение с телефоном',
   },
   'agent.state.paused': { en: 'Break', uk: 'Перерва', ru: 'Перерыв' },
-  'agent.state.ready': { en: 'Ready', uk: 'Очікування дзвінка', ru: 'Ожидание звонка' },
+  'agent.state.ready': { en: 'Ready', uk: 'Готовність', ru: 'Готовность' },
   'agent.state.preview': { en: 'Preview', uk: 'Перегляд картки', ru: 'Просмотр карточки' },
   'agent.state.dialling': { en: 'Dialling', uk: 'Набір номера', ru: 'Набор номера' },
   'agent.state.on_call': { en: 'On a call', uk: 'Розмова', ru: 'Разговор' },
@@ -374,11 +374,11 @@ export const messages = {
   'disp.choose': { en: 'Choose a disposition', uk: 'Оберіть підсумок', ru: 'Выберите итог' },
   'disp.saved': { en: 'Disposition saved', uk: 'Підсумок збережено', ru: 'Итог сохранён' },
   'next.close': { en: 'Close', uk: 'Закрити контакт', ru: 'Закрыть контакт' },
-  'next.retry': { en: 'Try again later', uk: 'Зателефонувати пізніше', ru: 'Позвонить позже' },
+  'next.retry': { en: 'Try again later', uk: 'Повторити спробу', ru: 'Повторить попытку' },
   'next.callback': {
     en: 'Callback at a time',
-    uk: 'Передзвонити у призначений час',
-    ru: 'Перезвонить в назначенное время',
+    uk: 'Призначити дзвінок',
+    ru: 'Назначить звонок',
   },
   'next.do_not_call': {
     en: 'Never call again',
@@ -412,7 +412,7 @@ export const messages = {
   // Campaigns
   'campaign.state.created': { en: 'New', uk: 'Нова', ru: 'Новая' },
   'campaign.state.running': { en: 'Running', uk: 'Триває', ru: 'Идёт' },
-  'campaign.state.paused': { en: 'Paused', uk: 'Призупинена', ru: 'Приостановлена' },
+  'campaign.state.paused': { en: 'Paused', uk: 'На паузі', ru: 'На паузе' },
   'campaign.state.stopped': { en: 'Stopped', uk: 'Зупинена', ru: 'Остановлена' },
   'campaign.state.finished': { en: 'Finished', uk: 'Завершена', ru: 'Завершена' },
   'campaign.start': { en: 'Start', uk: 'Запустити', ru: 'Запустить' },
@@ -539,6 +539,18 @@ export const messages = {
     en: 'Plot over time: calls ringing, calls in talk, ready agents, abandon rate',
     uk: 'Графік у часі: набір, розмови, вільні оператори, частка покинутих дзвінків',
     ru: 'График во времени: набор, разговоры, свободные операторы, доля брошенных звонков',
+  },
+  'board.waiting.short': {
+    en: '{n} waiting for an agent',
+    uk: '{n} {n:чекає|чекають|чекають} на оператора',
+    ru: '{n} {n:ждёт|ждут|ждут} оператора',
+  },
+  'board.waiting.none': { en: 'nobody waits', uk: 'ніхто не чекає', ru: 'никто не ждёт' },
+  'board.p50_p99.value': { en: '{a} · {b} ms', uk: '{a} · {b} мс', ru: '{a} · {b} мс' },
+  'board.attempts.count': {
+    en: '{n} {n:attempt|attempts}',
+    uk: '{n} {n:спроба|спроби|спроб}',
+    ru: '{n} {n:попытка|попытки|попыток}',
   },
   'board.minutes': { en: '{n} min', uk: '{n} хв', ru: '{n} мин' },
   'unit.ms': { en: '{n} ms', uk: '{n} мс', ru: '{n} мс' },
@@ -692,11 +704,7 @@ export const messages = {
   },
   'abandon.window': { en: 'Window', uk: 'Період', ru: 'Период' },
   'abandon.zone': { en: 'Days cut in', uk: 'Межі днів за', ru: 'Границы дней по' },
-  'abandon.wait': {
-    en: 'A person waits at most',
-    uk: 'Людина чекає щонайбільше',
-    ru: 'Человек ждёт не дольше',
-  },
+  'abandon.wait': { en: 'Wait at most', uk: 'Чекати не довше', ru: 'Ждать не дольше' },
   'abandon.clock.answer': {
     en: '{s} s from the answer',
     uk: '{s} с від відповіді',
@@ -712,11 +720,7 @@ export const messages = {
     uk: 'Частка покинутих {rate}, межа {limit}',
     ru: 'Доля брошенных {rate}, предел {limit}',
   },
-  'abandon.safe': {
-    en: 'well under the limit',
-    uk: 'значно нижче межі',
-    ru: 'заметно ниже предела',
-  },
+  'abandon.safe': { en: 'under the limit', uk: 'нижче межі', ru: 'ниже предела' },
   'abandon.near': { en: 'close to the limit', uk: 'близько до межі', ru: 'близко к пределу' },
   'abandon.over': { en: 'over the limit', uk: 'вище межі', ru: 'выше предела' },
   'abandon.empty': {
@@ -981,6 +985,8 @@ export const messages = {
     uk: 'Файл (UTF-8, перший рядок — назви стовпців)',
     ru: 'Файл (UTF-8, первая строка — названия столбцов)',
   },
+  'lists.choose': { en: 'Choose a file', uk: 'Обрати файл', ru: 'Выбрать файл' },
+  'lists.no_file': { en: 'no file chosen', uk: 'файл не обрано', ru: 'файл не выбран' },
   'lists.name': { en: 'Name of the list', uk: 'Назва списку', ru: 'Название списка' },
   'lists.columns': {
     en: 'What the columns mean',
@@ -1054,9 +1060,9 @@ export const messages = {
 
   'agents.new_link': { en: 'New link', uk: 'Нове посилання', ru: 'Новая ссылка' },
   'agents.new_link.for': {
-    en: 'New log-in link for {name}',
-    uk: 'Нове посилання для входу: {name}',
-    ru: 'Новая ссылка для входа: {name}',
+    en: 'New link for {name}',
+    uk: 'Нове посилання: {name}',
+    ru: 'Новая ссылка: {name}',
   },
 
   // Do not call

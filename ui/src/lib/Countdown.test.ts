@@ -1,0 +1,27 @@
+import { render, screen } from '@testing-library/svelte';
+import { tick } from 'svelte';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+
+beforeEach(() => {
+  vi.resetModules();
+  vi.useFakeTimers({ now: 1_000_000 });
+});
+afterEach(() => vi.useRealTimers());
+
+test('a countdown runs down to zero and stays there', async () => {
+  // Loaded under the fake timers, because the clock begins to tick when it is loaded.
+  const { default: Countdown } = await import('./Countdown.svelte');
+  render(Countdown, { label: 'Left', sinceMs: 1_000_000, untilMs: 1_010_000 });
+  const text = (): string => screen.getByRole('timer').textContent ?? '';
+  const bar = (): number => (screen.getByRole('progressbar') as HTMLProgressElement).value;
+  expect(text()).toBe('0:10');
+  expect(bar()).toBe(1);
+  vi.advanceTimersByTime(4_000);
+  await tick();
+  expect(text()).toBe('0:06');
+  expect(bar()).toBeCloseTo(0.6);
+  vi.advanceTimersByTime(60_000);
+  await tick();
+  expect(text()).toBe('0:00');
+  expect(bar()).toBe(0);
+});
