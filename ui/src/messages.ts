@@ -27,7 +27,6 @@ export const messages = {
   'app.theme.light': { en: 'Light', uk: 'Світла', ru: 'Светлая' },
   'app.theme.dark': { en: 'Dark', uk: 'Темна', ru: 'Тёмная' },
   'app.close': { en: 'Close', uk: 'Закрити', ru: 'Закрыть' },
-  'app.cancel': { en: 'Cancel', uk: 'Скасувати', ru: 'Отмена' },
   'app.retry': { en: 'Try again', uk: 'Спробувати ще раз', ru: 'Повторить' },
   'app.copy': { en: 'Copy', uk: 'Копіювати', ru: 'Копировать' },
   'app.copied': { en: 'Copied', uk: 'Скопійовано', ru: 'Скопировано' },
@@ -92,7 +91,6 @@ export const messages = {
     uk: 'Зв’язок втрачено. Дзвінки тривають; сторінка оновиться, щойно зв’язок відновиться.',
     ru: 'Связь потеряна. Звонки продолжаются; страница обновится, как только связь вернётся.',
   },
-  'conn.back': { en: 'Connection is back.', uk: 'Зв’язок відновлено.', ru: 'Связь восстановлена.' },
   'error.unreachable': {
     en: 'The server cannot be reached.',
     uk: 'Сервер недоступний.',
@@ -296,7 +294,6 @@ export const messages = {
   'pop.number': { en: 'Number', uk: 'Номер', ru: 'Номер' },
   'pop.local_time': { en: 'Their time', uk: 'Місцевий час', ru: 'Местное время' },
   'pop.reference': { en: 'CRM record', uk: 'Запис у CRM', ru: 'Запись в CRM' },
-  'pop.campaign': { en: 'Campaign', uk: 'Кампанія', ru: 'Кампания' },
   'pop.open_crm': { en: 'Open in the CRM', uk: 'Відкрити в CRM', ru: 'Открыть в CRM' },
   'pop.fields': { en: 'What we know', uk: 'Що відомо', ru: 'Что известно' },
   'pop.no_fields': {
@@ -325,7 +322,6 @@ export const messages = {
     uk: 'з’єднано за {s} с після відповіді',
     ru: 'соединено через {s} с после ответа',
   },
-  'call.lasted': { en: 'lasted', uk: 'тривала', ru: 'длился' },
 
   // Preview
   'preview.title': { en: 'Next to call', uk: 'Наступний контакт', ru: 'Следующий контакт' },
@@ -372,7 +368,6 @@ export const messages = {
     ru: 'Сохранить можно после завершения разговора',
   },
   'disp.choose': { en: 'Choose a disposition', uk: 'Оберіть підсумок', ru: 'Выберите итог' },
-  'disp.saved': { en: 'Disposition saved', uk: 'Підсумок збережено', ru: 'Итог сохранён' },
   'next.close': { en: 'Close', uk: 'Закрити контакт', ru: 'Закрыть контакт' },
   'next.retry': { en: 'Try again later', uk: 'Повторити спробу', ru: 'Повторить попытку' },
   'next.callback': {
@@ -484,13 +479,10 @@ export const messages = {
   'board.ready': { en: 'ready', uk: 'готові', ru: 'готовы' },
   'board.waits': { en: 'later', uk: 'пізніше', ru: 'позже' },
   'board.live': { en: 'in the air', uk: 'у роботі', ru: 'в работе' },
-  'board.closed': { en: 'done', uk: 'закриті', ru: 'закрыты' },
   'board.ringing': { en: 'Ringing', uk: 'Набір', ru: 'Набор' },
   'board.talking': { en: 'Talking', uk: 'Розмови', ru: 'Разговоры' },
-  'board.waiting': { en: 'Waiting for an agent', uk: 'Чекають на оператора', ru: 'Ждут оператора' },
   'board.agents_ready': { en: 'Agents ready', uk: 'Вільні оператори', ru: 'Свободные операторы' },
   'board.on_line': { en: '{n} on the line', uk: '{n} на лінії', ru: '{n} на линии' },
-  'board.attempts': { en: 'Attempts', uk: 'Спроби', ru: 'Попытки' },
   'board.utilisation': { en: 'Utilisation', uk: 'Завантаженість', ru: 'Загрузка' },
   'board.utilisation.help': {
     en: 'talk and wrap-up, of time on the line',
@@ -553,7 +545,6 @@ export const messages = {
     ru: '{n} {n:попытка|попытки|попыток}',
   },
   'board.minutes': { en: '{n} min', uk: '{n} хв', ru: '{n} мин' },
-  'unit.ms': { en: '{n} ms', uk: '{n} мс', ru: '{n} мс' },
   'board.more': { en: 'and {n} more', uk: 'і ще {n}', ru: 'и ещё {n}' },
   'board.stale': {
     en: 'These numbers are {s} s old.',
@@ -566,7 +557,6 @@ export const messages = {
   'col.number': { en: 'Number', uk: 'Номер', ru: 'Номер' },
   'col.agent': { en: 'Agent', uk: 'Оператор', ru: 'Оператор' },
   'col.calls': { en: 'Calls', uk: 'Дзвінки', ru: 'Звонки' },
-  'col.name': { en: 'Name', uk: 'Назва', ru: 'Название' },
   'col.actions': { en: 'Actions', uk: 'Дії', ru: 'Действия' },
 
   // Why no more calls are launched
@@ -962,7 +952,6 @@ export const messages = {
     uk: 'Кампанію «{name}» створено.',
     ru: 'Кампания «{name}» создана.',
   },
-  'form.campaign.default': { en: 'Default', uk: 'Стандартно', ru: 'По умолчанию' },
   'form.none': { en: 'None yet.', uk: 'Ще немає.', ru: 'Пока нет.' },
   'day.0': { en: 'Mon', uk: 'Пн', ru: 'Пн' },
   'day.1': { en: 'Tue', uk: 'Вт', ru: 'Вт' },

@@ -1,16 +1,14 @@
 import { render, screen } from '@testing-library/svelte';
 import { tick } from 'svelte';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { afterAll, expect, test, vi } from 'vitest';
 
-beforeEach(() => {
-  vi.resetModules();
-  vi.useFakeTimers({ now: 1_000_000 });
-});
-afterEach(() => vi.useRealTimers());
+// Before the imports below: the clock begins to tick when it is loaded.
+vi.hoisted(() => vi.useFakeTimers({ now: 1_000_000 }));
+import Countdown from './Countdown.svelte';
+
+afterAll(() => vi.useRealTimers());
 
 test('a countdown runs down to zero and stays there', async () => {
-  // Loaded under the fake timers, because the clock begins to tick when it is loaded.
-  const { default: Countdown } = await import('./Countdown.svelte');
   render(Countdown, { label: 'Left', sinceMs: 1_000_000, untilMs: 1_010_000 });
   const text = (): string => screen.getByRole('timer').textContent ?? '';
   const bar = (): number => (screen.getByRole('progressbar') as HTMLProgressElement).value;
