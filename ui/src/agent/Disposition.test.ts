@@ -34,7 +34,7 @@ const view = { since_ms: 0, until_ms: null } as AgentView;
 
 function show(state: Call['state']) {
   const onsave = vi.fn().mockResolvedValue(true);
-  const shown = render(Disposition, { call: call(state), view, busy: false, onsave });
+  const shown = render(Disposition, { call: call(state), view, onsave });
   return { onsave, ...shown };
 }
 async function press(
