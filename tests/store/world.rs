@@ -30,10 +30,10 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 /// A Monday noon; every test's time is counted from here.
-pub const START: Utc = Utc::from_ms(1_760_000_000_000);
+pub(crate) const START: Utc = Utc::from_ms(1_760_000_000_000);
 
 /// One database to test on.
-pub struct Place {
+pub(crate) struct Place {
     pub name: &'static str,
     pub url: String,
     pub db: Db,
@@ -41,7 +41,7 @@ pub struct Place {
 }
 
 /// An empty database of each kind.
-pub async fn each_db() -> Vec<Place> {
+pub(crate) async fn each_db() -> Vec<Place> {
     let mut places = vec![];
     for (name, is_postgres) in [("sqlite", false), ("postgres", true)] {
         let folder = tempfile::tempdir().unwrap();
@@ -55,11 +55,11 @@ pub async fn each_db() -> Vec<Place> {
 }
 
 /// `ms` after [`START`].
-pub fn at(ms: i64) -> Utc {
+pub(crate) fn at(ms: i64) -> Utc {
     Utc::from_ms(START.as_ms() + ms)
 }
 
-pub fn trunk_settings() -> TrunkSettings {
+pub(crate) fn trunk_settings() -> TrunkSettings {
     TrunkSettings {
         name: "lab".into(),
         profile: "lab".into(),
@@ -75,7 +75,7 @@ pub fn trunk_settings() -> TrunkSettings {
     }
 }
 
-pub fn campaign_settings(trunk: TrunkId) -> CampaignSettings {
+pub(crate) fn campaign_settings(trunk: TrunkId) -> CampaignSettings {
     CampaignSettings {
         name: "autumn".into(),
         mode: Mode::Predictive,
@@ -97,11 +97,11 @@ pub fn campaign_settings(trunk: TrunkId) -> CampaignSettings {
 }
 
 /// `n` people with numbers of their own, priority 0.
-pub fn people(n: u32) -> Vec<NewContact> {
+pub(crate) fn people(n: u32) -> Vec<NewContact> {
     (0..n).map(|i| person(i, 0)).collect()
 }
 
-pub fn person(i: u32, priority: i32) -> NewContact {
+pub(crate) fn person(i: u32, priority: i32) -> NewContact {
     NewContact {
         external_ref: format!("crm-{i}"),
         name: format!("Людина {i}"),
@@ -114,7 +114,7 @@ pub fn person(i: u32, priority: i32) -> NewContact {
 }
 
 /// A committed list.
-pub async fn list(db: &Db, contacts: &[NewContact]) -> ListId {
+pub(crate) async fn list(db: &Db, contacts: &[NewContact]) -> ListId {
     let list = db.begin_list("segment", "test", START).await.unwrap();
     db.add_contacts(list, contacts, START).await.unwrap();
     db.commit_list(list, START).await.unwrap();
@@ -122,7 +122,7 @@ pub async fn list(db: &Db, contacts: &[NewContact]) -> ListId {
 }
 
 /// A trunk and a campaign that dials `contacts` through it.
-pub async fn campaign(db: &Db, contacts: &[NewContact]) -> CampaignId {
+pub(crate) async fn campaign(db: &Db, contacts: &[NewContact]) -> CampaignId {
     let trunk = db.create_trunk(&trunk_settings(), "test", START).await.unwrap();
     let settings = campaign_settings(trunk);
     let campaign = db.create_campaign(&settings, "test", START).await.unwrap();
@@ -133,7 +133,7 @@ pub async fn campaign(db: &Db, contacts: &[NewContact]) -> CampaignId {
 
 impl Place {
     /// Runs a statement past the store, as a person with a database shell would.
-    pub async fn shell(&self, sql: &str) {
+    pub(crate) async fn shell(&self, sql: &str) {
         if let Some(options) = self.postgres_options() {
             let pool = sqlx::PgPool::connect_with(options).await.unwrap();
             sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&pool).await.unwrap();
@@ -145,7 +145,7 @@ impl Place {
     }
 
     /// The one number that a query gives.
-    pub async fn number(&self, sql: &str) -> i64 {
+    pub(crate) async fn number(&self, sql: &str) -> i64 {
         let sql = AssertSqlSafe(sql.to_owned());
         if let Some(options) = self.postgres_options() {
             let pool = sqlx::PgPool::connect_with(options).await.unwrap();
@@ -156,7 +156,7 @@ impl Place {
     }
 
     /// How to reach the same schema; `None` on SQLite.
-    pub fn postgres_options(&self) -> Option<sqlx::postgres::PgConnectOptions> {
+    pub(crate) fn postgres_options(&self) -> Option<sqlx::postgres::PgConnectOptions> {
         let (base, schema) = self.url.split_once("&schema=")?;
         let options: sqlx::postgres::PgConnectOptions = base.parse().unwrap();
         Some(options.options([("search_path", schema)]))
@@ -164,62 +164,62 @@ impl Place {
 }
 
 /// A run of the program: its epoch and its writer.
-pub struct Run {
+pub(crate) struct Run {
     pub epoch: Epoch,
     pub writer: WriterHandle,
     pub answers: mpsc::Receiver<Written>,
     pub task: JoinHandle<()>,
 }
 
-pub async fn run(db: &Db, ms: i64) -> Run {
+pub(crate) async fn run(db: &Db, ms: i64) -> Run {
     let epoch = db.begin_epoch("main", at(ms)).await.unwrap();
     writer_of(db, epoch)
 }
 
 /// A writer of a run that has begun already.
-pub fn writer_of(db: &Db, epoch: Epoch) -> Run {
+pub(crate) fn writer_of(db: &Db, epoch: Epoch) -> Run {
     let (writer, task, answers) = writer::writer(db.clone(), epoch.clone(), "test".into());
     Run { epoch, writer, answers, task: tokio::spawn(task.run()) }
 }
 
 impl Run {
     /// Sends an intent and waits for its answer.
-    pub async fn intend(&mut self, intent: Intent) -> Written {
+    pub(crate) async fn intend(&mut self, intent: Intent) -> Written {
         self.send(Write::Intent(intent, "127.0.0.1:5060".into()));
         self.answer().await
     }
 
-    pub async fn answer(&mut self) -> Written {
+    pub(crate) async fn answer(&mut self) -> Written {
         let wait = tokio::time::timeout(Duration::from_secs(30), self.answers.recv());
         wait.await.expect("an answer within 30 s").expect("the writer lives")
     }
 
-    pub fn send(&self, write: Write) {
+    pub(crate) fn send(&self, write: Write) {
         self.writer.send(write).unwrap();
     }
 
     /// Sends a fact and waits until it is on the disk.
-    pub async fn record(&self, record: Record) {
+    pub(crate) async fn record(&self, record: Record) {
         self.send(Write::Record(record, None));
         assert!(self.writer.flush().await);
     }
 }
 
-/// An uuid that sorts by `n` and is the same in every run.
-pub fn attempt_id(n: u32) -> AttemptId {
+/// A uuid that sorts by `n` and is the same in every run.
+pub(crate) fn attempt_id(n: u32) -> AttemptId {
     let mut dice = [0; 10];
     dice[6..].copy_from_slice(&n.to_be_bytes());
     AttemptId::from_uuid(uuid_v7(START, dice))
 }
 
-pub fn event_id(n: u32) -> CrmEventId {
+pub(crate) fn event_id(n: u32) -> CrmEventId {
     let mut dice = [0xff; 10];
     dice[6..].copy_from_slice(&n.to_be_bytes());
     CrmEventId::from_uuid(uuid_v7(START, dice))
 }
 
 /// An intent for a record of the queue, as attempt `n`, `ms` after [`START`].
-pub fn intent(campaign: CampaignId, record: &ReadyRecord, n: u32, ms: i64) -> Intent {
+pub(crate) fn intent(campaign: CampaignId, record: &ReadyRecord, n: u32, ms: i64) -> Intent {
     Intent {
         key: AttemptKey {
             attempt: attempt_id(n),
@@ -240,7 +240,7 @@ pub fn intent(campaign: CampaignId, record: &ReadyRecord, n: u32, ms: i64) -> In
 }
 
 /// An end of that attempt, a second after its intent.
-pub fn end(intent: &Intent, result: CallResult, next: ContactNext) -> AttemptEnd {
+pub(crate) fn end(intent: &Intent, result: CallResult, next: ContactNext) -> AttemptEnd {
     let ended = Utc::from_ms(intent.at.as_ms() + 1_000);
     AttemptEnd {
         key: intent.key,
@@ -261,16 +261,16 @@ pub fn end(intent: &Intent, result: CallResult, next: ContactNext) -> AttemptEnd
 }
 
 /// How an answered call counts in the window of [`START`].
-pub fn count(abandoned: bool) -> AbandonCount {
+pub(crate) fn count(abandoned: bool) -> AbandonCount {
     AbandonCount { window_start: window(), abandoned, connected: !abandoned, outside: false }
 }
 
 /// First instant of the abandon window that [`START`] belongs to.
-pub fn window() -> Utc {
+pub(crate) fn window() -> Utc {
     campaign_settings(TrunkId::new(1)).abandon_limit.window_at(START).start
 }
 
-pub fn disposition(
+pub(crate) fn disposition(
     intent: &Intent,
     next: NextAction,
     contact: ContactNext,
@@ -284,13 +284,13 @@ pub fn disposition(
         contact,
         at: at(ms),
         event: CrmEventId::from_uuid(uuid::Uuid::from_u128(
-            intent.key.attempt.as_uuid().as_u128() + 1,
+            intent.key.attempt.as_uuid().as_u128() ^ (1 << 64),
         )),
     }
 }
 
 /// A receiver of every CRM event.
-pub async fn endpoint(db: &Db, events: &[&str]) -> EndpointId {
+pub(crate) async fn endpoint(db: &Db, events: &[&str]) -> EndpointId {
     let events: Vec<String> = events.iter().map(|kind| (*kind).to_owned()).collect();
     let secret = Secret::new("whsec_dGVzdA==");
     let new =
@@ -299,6 +299,6 @@ pub async fn endpoint(db: &Db, events: &[&str]) -> EndpointId {
 }
 
 /// The next records of a campaign's queue.
-pub async fn ready(db: &Db, campaign: CampaignId, ms: i64) -> Vec<ReadyRecord> {
+pub(crate) async fn ready(db: &Db, campaign: CampaignId, ms: i64) -> Vec<ReadyRecord> {
     db.ready_records(campaign, None, 1_000, at(ms)).await.unwrap().0
 }

@@ -31,7 +31,7 @@ struct Cluster {
 }
 
 /// The address of an empty database of its own (a schema) in this process's cluster.
-pub fn url() -> String {
+pub(crate) fn url() -> String {
     static CLUSTER: OnceLock<Cluster> = OnceLock::new();
     static NEXT: AtomicU32 = AtomicU32::new(1);
     let folder = CLUSTER.get_or_init(start).folder.display().to_string();

@@ -283,10 +283,12 @@ impl Db {
     /// The earliest time at which something may be posted again, when [`Db::claim_heads`] gave
     /// nothing: the end of a back-off or a waiting time. `None` when nothing waits.
     pub async fn outbox_next(&self) -> Result<Option<Utc>, StoreError> {
-        // The first thousand rows of each endpoint say enough; more wait behind them.
+        // The first thousand heads say enough; more wait behind them.
         const SQL: &str = "SELECT e.backoff_until_ms, o.next_ms, o.lease_until_ms \
-            FROM crm_endpoint e JOIN crm_outbox o ON o.endpoint = e.id \
-            WHERE e.enabled ORDER BY o.id LIMIT 1000";
+            FROM crm_outbox o JOIN crm_endpoint e ON e.id = o.endpoint \
+            WHERE e.enabled AND NOT EXISTS (SELECT 1 FROM crm_outbox p \
+            WHERE p.endpoint = o.endpoint AND p.person = o.person AND p.id < o.id) \
+            ORDER BY o.id LIMIT 1000";
         let rows: Vec<(i64, i64, i64)> = on_db!(self, pool => {
             sqlx::query_as(SQL).fetch_all(pool).await?
         });

@@ -57,11 +57,6 @@ impl StoreError {
         is_postgres || is_sqlite
     }
 
-    /// A unique constraint was in the way.
-    pub(crate) fn is_duplicate(&self) -> bool {
-        matches!(self, Self::Sql(sqlx::Error::Database(error)) if error.is_unique_violation())
-    }
-
     fn code(&self) -> Option<String> {
         match self {
             Self::Sql(sqlx::Error::Database(error)) => error.code().map(|code| code.into_owned()),
