@@ -313,6 +313,14 @@ pub enum Auto<T> {
 }
 
 impl<T> Auto<T> {
+    /// The value that was told, if any.
+    pub fn told(self) -> Option<T> {
+        match self {
+            Self::Auto => None,
+            Self::Is(value) => Some(value),
+        }
+    }
+
     /// The value told, or `otherwise`.
     pub fn or(self, otherwise: T) -> T {
         match self {

@@ -2,17 +2,23 @@
 
 pub mod agent;
 pub mod board;
+pub mod book;
 pub mod campaign;
+mod carry_out;
 pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod config;
 pub mod config_file;
+pub mod daemon;
 pub mod demo;
 pub mod dial_plan;
+pub mod driver;
 pub mod lab;
 pub mod list;
+pub mod live_views;
 pub mod output;
+pub mod recovery;
 pub mod replay;
 pub mod run;
 pub mod run_log;

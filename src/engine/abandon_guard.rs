@@ -64,6 +64,15 @@ impl AbandonGuard {
         counted.outside += u32::from(outside);
     }
 
+    /// A lost call, counted as answered and abandoned, was not answered after all.
+    pub(super) fn take_back_lost(&mut self, window_start: Utc) {
+        let counted = self.of(window_start);
+        let tally = &mut counted.tally;
+        tally.live_answers = tally.live_answers.saturating_sub(1);
+        tally.abandoned = tally.abandoned.saturating_sub(1);
+        counted.outside = counted.outside.saturating_sub(1);
+    }
+
     fn of(&mut self, window_start: Utc) -> &mut Counted {
         while self.windows.len() > WINDOWS_MAX {
             self.windows.pop_first();

@@ -286,7 +286,9 @@ impl Engine {
         }
         match run.doing {
             Doing::Ready | Doing::Preview { .. } | Doing::Dialling { .. } => {
-                self.fact(Fact::AgentVanished(agent));
+                if self.drain == Drain::No {
+                    self.fact(Fact::AgentVanished(agent));
+                }
                 self.drop_work(now, agent);
                 self.set_doing(now, agent, Doing::Connecting);
             }

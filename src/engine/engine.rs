@@ -101,6 +101,11 @@ impl Engine {
                     run.guard.load(window, tally, outside);
                 }
             }
+            Input::LostNotAnswered { campaign, window_start } => {
+                if let Some(run) = self.campaigns.get_mut(&campaign) {
+                    run.guard.take_back_lost(window_start);
+                }
+            }
             Input::Records { campaign, records, rest } => {
                 let held = self.held_contacts(campaign);
                 if let Some(run) = self.campaigns.get_mut(&campaign) {

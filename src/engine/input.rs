@@ -11,7 +11,7 @@ use crate::domain::campaign::{CampaignRules, CampaignState};
 use crate::domain::contact::ReadyRecord;
 use crate::domain::disposition::NextAction;
 use crate::domain::ids::{AgentId, AttemptId, CampaignId, LegId};
-use crate::domain::time::Duration;
+use crate::domain::time::{Duration, Utc};
 use crate::domain::trunk::TrunkRules;
 
 /// One input.
@@ -35,6 +35,13 @@ pub enum Input {
         tally: Tally,
         /// Abandons whose cause lies outside the promise, part of the tally's.
         outside: u32,
+    },
+    /// A lost call of an earlier run is shown never to have been answered: its count is taken back.
+    LostNotAnswered {
+        /// Whose.
+        campaign: CampaignId,
+        /// First instant of the window it was counted in.
+        window_start: Utc,
     },
     /// The answer to [`Output::Refill`](super::output::Output::Refill).
     Records {

@@ -145,6 +145,14 @@ impl Db {
         Ok(if is_before { Rest::Later(None) } else { Rest::Nothing })
     }
 
+    /// When the next waiting contact of a campaign becomes due.
+    pub async fn next_due(&self, campaign: CampaignId) -> Result<Option<Utc>, StoreError> {
+        let due: Option<(i64,)> = on_db!(self, pool => {
+            sqlx::query_as(NEXT_DUE).bind(campaign.get()).fetch_optional(pool).await?
+        });
+        Ok(due.map(|(due,)| Utc::from_ms(due)))
+    }
+
     /// Moves contacts that have become due into the queue, at most `limit`, in dial order.
     async fn wake(
         &self,
