@@ -18,7 +18,7 @@ use super::run_log::{RunLog, RunLogConfig};
 use crate::adapters::api::{
     ApiOptions, ApiState, first_start_link, keep_history, mint_token, router,
 };
-use crate::adapters::crm::delivery;
+use crate::adapters::crm::delivery::{self, DeliveryOptions};
 use crate::adapters::gate::{Gate, gate};
 use crate::adapters::media::{MediaConfig, MediaWorker, read_messages};
 use crate::adapters::net::sip_udp::{SipUdp, SipUdpConfig};
@@ -133,10 +133,10 @@ impl Daemon {
         let (ending, end) = watch::channel(false);
         let delivery = tokio::spawn(delivery::run(
             db.clone(),
-            delivery::DeliveryConfig {
+            DeliveryOptions {
                 allow_private_addresses: config.crm.allow_private_addresses,
                 timeout: Duration::from_secs(u64::from(config.crm.timeout_s)),
-                ..delivery::DeliveryConfig::default()
+                ..DeliveryOptions::default()
             },
             clock.utc_fn(),
             end.clone(),
@@ -155,6 +155,7 @@ impl Daemon {
             instance: config.crm.instance.clone(),
             hosts: config.http.names.clone(),
             base_url: base_url.clone(),
+            allow_private_addresses: config.crm.allow_private_addresses,
             rejects_dir: config.rejects_dir(),
             shutdown: end.clone(),
         });
