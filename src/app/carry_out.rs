@@ -100,7 +100,12 @@ impl Driver {
         }
     }
 
-    fn dial(&mut self, attempt: AttemptId, trunk: TrunkId, caller_id: u32) -> Result<(), NetworkEnd> {
+    fn dial(
+        &mut self,
+        attempt: AttemptId,
+        trunk: TrunkId,
+        caller_id: u32,
+    ) -> Result<(), NetworkEnd> {
         let failed = |phrase: &str| NetworkEnd {
             transport_failed: true,
             phrase: phrase.to_owned(),
@@ -110,10 +115,8 @@ impl Driver {
         let number = call.number;
         let trunk = self.book.trunk(trunk).ok_or_else(|| failed("the trunk is not known"))?.clone();
         let leg = attempt.leg();
-        let media = self
-            .media
-            .open(leg, LegRole::Customer)
-            .map_err(|error| failed(&error.to_string()))?;
+        let media =
+            self.media.open(leg, LegRole::Customer).map_err(|error| failed(&error.to_string()))?;
         let offer = dial_plan::offer(leg, media);
         let invite = trunk.invite(leg, number, caller_id, self.sip.advertised, offer);
         tracing::debug!(attempt.id = %attempt, trunk = %trunk.settings.name, "dialling");
@@ -339,7 +342,8 @@ impl Driver {
 
     fn network_end(&self, leg: LegId, failure: sip::Failure) -> NetworkEnd {
         let call = self.calls.get(&AttemptId::from_uuid(leg.as_uuid()));
-        let profile = call.and_then(|call| self.book.trunk(call.trunk)).map(|t| Arc::clone(&t.profile));
+        let profile =
+            call.and_then(|call| self.book.trunk(call.trunk)).map(|t| Arc::clone(&t.profile));
         let means = failure
             .status
             .and_then(|status| profile.and_then(|profile| profile.meaning(status)))

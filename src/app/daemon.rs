@@ -107,7 +107,9 @@ impl Daemon {
             },
             clock.utc().as_ms(),
         )
-        .with_context(|| format!("cannot write the run log in {}", config.run_log_dir().display()))?;
+        .with_context(|| {
+            format!("cannot write the run log in {}", config.run_log_dir().display())
+        })?;
 
         let (gate, gate_driver) = gate();
         let (stop, stop_driver) = watch::channel(0);
@@ -162,7 +164,19 @@ impl Daemon {
         write_cli_token(config, &db, &clock).await?;
         tokio::spawn(keep_history(gate.clone(), state.clone()));
         let http = tokio::spawn(serve_http(listener, state, end));
-        Ok(Self { base_url, db, gate, first_link, clock, stop, ending, driver, writer: writer_task, delivery, http })
+        Ok(Self {
+            base_url,
+            db,
+            gate,
+            first_link,
+            clock,
+            stop,
+            ending,
+            driver,
+            writer: writer_task,
+            delivery,
+            http,
+        })
     }
 
     /// Asks for the end: no new calls, talks end by themselves. Asked again, it hurries.
@@ -208,9 +222,7 @@ async fn serve_http(
         .await
 }
 
-fn messages(
-    folder: &Path,
-) -> anyhow::Result<BTreeMap<String, Clip>> {
+fn messages(folder: &Path) -> anyhow::Result<BTreeMap<String, Clip>> {
     if !folder.is_dir() {
         return Ok(BTreeMap::new());
     }

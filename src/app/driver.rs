@@ -381,7 +381,9 @@ impl Driver {
         let Some((asked, answer)) = self.checks.remove(&id) else { return };
         let took = self.clock.mono().since(asked);
         let note = match status {
-            None => "no answer within 32 s: check the address and the carrier's firewall".to_owned(),
+            None => {
+                "no answer within 32 s: check the address and the carrier's firewall".to_owned()
+            }
             Some(200..=299) => "the trunk answers".to_owned(),
             Some(status) => format!("the trunk is there and answered OPTIONS with {status}"),
         };

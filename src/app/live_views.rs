@@ -179,11 +179,7 @@ impl LiveViews {
             talking: stage(&["talking"]),
             attempts: counts.results.iter().map(|(_, n)| n).sum(),
             results: counts.results,
-            refused: board
-                .refused
-                .iter()
-                .map(|(why, n)| (refusal_word(why), *n))
-                .collect(),
+            refused: board.refused.iter().map(|(why, n)| (refusal_word(why), *n)).collect(),
             abandon: abandon_view(board),
             answer_to_agent_ms: self.answer_times.get(&board.campaign).and_then(|times| {
                 Some((milliseconds(*percentile(times, 50)?), milliseconds(*percentile(times, 99)?)))

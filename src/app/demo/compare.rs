@@ -81,7 +81,9 @@ pub fn compare(dialer: &DialerBooks<'_>, carrier: &CarrierLedger, crm: &CrmLedge
         if row.dialled_ms.is_some() {
             match carrier.rows.get(&call_id) {
                 Some(call) => compare_call(row, call, &attempt, &mut faults),
-                None => faults.add(format!("attempt {attempt}: dialled, and the carrier has no call")),
+                None => {
+                    faults.add(format!("attempt {attempt}: dialled, and the carrier has no call"))
+                }
             }
             known.insert(call_id);
         } else if carrier.rows.contains_key(&call_id) {
@@ -103,7 +105,12 @@ pub fn compare(dialer: &DialerBooks<'_>, carrier: &CarrierLedger, crm: &CrmLedge
     if found > mismatches.len() {
         mismatches.push(format!("and {} more", found - TOLD_MAX));
     }
-    Comparison { dialer: dialer_side(dialer), carrier: carrier_side(carrier), crm: crm_side(crm), mismatches }
+    Comparison {
+        dialer: dialer_side(dialer),
+        carrier: carrier_side(carrier),
+        crm: crm_side(crm),
+        mismatches,
+    }
 }
 
 fn compare_call(row: &AttemptRow, call: &CarrierRow, attempt: &str, faults: &mut Faults) {
@@ -295,7 +302,10 @@ mod tests {
         (carrier, crm)
     }
 
-    fn mismatches(row: AttemptRow, change: impl FnOnce(&mut CarrierLedger, &mut CrmLedger)) -> Vec<String> {
+    fn mismatches(
+        row: AttemptRow,
+        change: impl FnOnce(&mut CarrierLedger, &mut CrmLedger),
+    ) -> Vec<String> {
         let (mut carrier, mut crm) = worlds(1);
         change(&mut carrier, &mut crm);
         let books = DialerBooks { attempts: &[row], posted: 3, delivered: 3 };

@@ -17,10 +17,10 @@ use anyhow::Context;
 
 pub use compare::{Comparison, DialerBooks, compare};
 
+use super::cli::{DemoArgs, EXIT_FAILED};
 use super::clock::Clock;
 use super::config::{Auto, Config, PortRange};
 use super::daemon::Daemon;
-use super::cli::{DemoArgs, EXIT_FAILED};
 use super::{output, run};
 use crate::adapters::telemetry::logs::{self, LogFormat};
 use crate::adapters::telemetry::metrics::Metrics;
@@ -63,8 +63,7 @@ async fn play(args: DemoArgs, dir: PathBuf, metrics: Metrics) -> anyhow::Result<
     let began = Clock::start();
     let config = config(&args, dir);
     let daemon = Daemon::start(&config, metrics).await?;
-    let world_config =
-        WorldConfig::on_loopback(args.contacts, args.agents, args.seed, args.speed);
+    let world_config = WorldConfig::on_loopback(args.contacts, args.agents, args.seed, args.speed);
     let lab_clock = Clock::start();
     let world = World::start(world_config, Arc::new(move || lab_clock.now()))
         .await

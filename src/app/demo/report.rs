@@ -6,9 +6,9 @@ use std::sync::Arc;
 use anyhow::Context;
 use serde::Serialize;
 
+use super::Demo;
 use super::compare::{Comparison, DialerBooks, Side, compare};
 use super::watch::Over;
-use super::Demo;
 use crate::adapters::store::Db;
 use crate::adapters::store::attempts::AttemptRow;
 use crate::app::output;
@@ -89,11 +89,8 @@ pub(super) async fn close(demo: Demo, over: Over, took: Mono) -> anyhow::Result<
     daemon.stop();
     daemon.ended().await?;
     let world = world.ledger();
-    let books = DialerBooks {
-        attempts: &attempts,
-        posted: counts.posted,
-        delivered: counts.delivered,
-    };
+    let books =
+        DialerBooks { attempts: &attempts, posted: counts.posted, delivered: counts.delivered };
     let Comparison { dialer, carrier, crm, mismatches } =
         compare(&books, &world.carrier, &world.crm);
     let answered = attempts.iter().filter(|row| row.answered_ms.is_some()).count() as u64;

@@ -51,9 +51,8 @@ pub(super) async fn set_up(
     let info = world.info();
     let carrier: SocketAddr = info.carrier.parse().context("the lab's carrier has no address")?;
     let trunk = api.post("/trunks", &trunk(carrier)?).await?;
-    let endpoint = api
-        .post("/crm-endpoints", &json!({ "name": "Lab CRM", "url": info.events_url }))
-        .await?;
+    let endpoint =
+        api.post("/crm-endpoints", &json!({ "name": "Lab CRM", "url": info.events_url })).await?;
     let secret = endpoint["secret"].as_str().context("the CRM endpoint has no secret")?;
     world.crm().set_secret(secret);
     let list = pull(&api, &info.segment_url, &info.mapping).await?;

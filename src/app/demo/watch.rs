@@ -116,9 +116,10 @@ pub(super) async fn watch(demo: &Demo) -> anyhow::Result<Over> {
 
 /// Nothing in the air, nothing ready, nothing due soon, and nobody writes up a call.
 async fn is_quiet(demo: &Demo, board: &BoardView) -> anyhow::Result<bool> {
-    let working = board.agents.iter().any(|agent| {
-        ["on_call", "wrap_up", "preview", "dialling"].contains(&agent.state.as_str())
-    });
+    let working = board
+        .agents
+        .iter()
+        .any(|agent| ["on_call", "wrap_up", "preview", "dialling"].contains(&agent.state.as_str()));
     if !board.calls.is_empty() || working || board.contacts.total == 0 || board.contacts.ready > 0 {
         return Ok(false);
     }
