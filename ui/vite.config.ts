@@ -9,7 +9,6 @@ export default defineConfig({
   plugins: [svelte(), svelteTesting()],
   // The content security policy lets nothing in by data: URI.
   build: { assetsInlineLimit: 0, target: 'es2022' },
-  // Tests read the codes of results, states and refusals from the Rust sources beside this folder.
-  server: { proxy: { '/api': daemon }, fs: { allow: ['..'] } },
+  server: { proxy: { '/api': daemon } },
   test: { environment: 'jsdom', include: ['src/**/*.test.ts'] },
 });

@@ -5,5 +5,6 @@ mod access;
 mod contract;
 mod desk;
 mod events;
+mod manager;
 mod openapi;
 mod world;

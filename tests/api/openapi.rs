@@ -183,6 +183,7 @@ async fn every_route_answers_as_the_document_says() {
     live(&mut walk, &admin, campaign).await;
     desk_of(&mut walk, &desk).await;
     do_not_call(&mut walk, &admin).await;
+    crm(&mut walk, &admin).await;
 
     let missing: Vec<_> = operations().difference(&walk.seen).cloned().collect();
     assert_eq!(missing, [], "routes that no step of this walk asks for");
@@ -316,4 +317,27 @@ async fn do_not_call(walk: &mut Walk, admin: &Caller) {
     let remove = || step(admin, "DELETE", "/api/v1/dnc/{number}", 204).id("+442079460018");
     walk.step(remove()).await;
     walk.step(Step { status: 404, ..remove() }).await;
+}
+
+async fn crm(walk: &mut Walk, admin: &Caller) {
+    let pull = json!({ "name": "Segment", "url": "http://127.0.0.1:9/segment" });
+    let pull = step(admin, "POST", "/api/v1/lists/pull", 202).body(pull);
+    let job = walk.step(pull).await["job"].as_str().unwrap().to_owned();
+    walk.step(step(admin, "GET", "/api/v1/jobs/{id}", 200).id(job)).await;
+
+    let body = json!({ "name": "CRM", "url": "http://127.0.0.1:9/events" });
+    let make = step(admin, "POST", "/api/v1/crm-endpoints", 201).body(body);
+    let made = walk.step(make).await;
+    assert!(made["secret"].as_str().unwrap().starts_with("whsec_"));
+    let id = made["id"].as_i64().unwrap();
+    walk.step(step(admin, "GET", "/api/v1/crm-endpoints", 200)).await;
+    for (method, template) in [
+        ("POST", "/api/v1/crm-endpoints/{id}/disable"),
+        ("POST", "/api/v1/crm-endpoints/{id}/enable"),
+        ("GET", "/api/v1/crm-endpoints/{id}/dead-letters"),
+        ("POST", "/api/v1/crm-endpoints/{id}/redeliver"),
+    ] {
+        walk.step(step(admin, method, template, 200).id(id)).await;
+        walk.step(step(admin, method, template, 404).id(99)).await;
+    }
 }

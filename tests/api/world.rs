@@ -8,7 +8,7 @@ use std::time::Duration;
 use campanile::adapters::api::auth::Role;
 use campanile::adapters::api::{ApiOptions, ApiState, first_start_link, mint_token, router};
 use campanile::adapters::crm::http::plain_client;
-use campanile::adapters::gate::{Live, Reload, Request, TrunkCheck, gate};
+use campanile::adapters::gate::{GateDriver, Live, Reload, Request, TrunkCheck, gate};
 use campanile::adapters::store::Db;
 use campanile::adapters::telemetry::metrics::Metrics;
 use campanile::domain::agent::AgentRefusal;
@@ -42,6 +42,7 @@ pub(crate) struct World {
     pub(crate) refuse: Arc<Mutex<Option<AgentRefusal>>>,
     pub(crate) clock_ms: Arc<AtomicI64>,
     pub(crate) shutdown: watch::Sender<bool>,
+    pub(crate) driver: tokio::task::JoinHandle<()>,
     pub(crate) folder: tempfile::TempDir,
 }
 
@@ -50,12 +51,12 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("campanile.db");
         let db = Db::open(&format!("sqlite:{}", file.display())).await.unwrap();
-        let (gate, mut driver) = gate();
+        let (gate, GateDriver { mut requests, live }) = gate();
         let asked: Arc<Mutex<Vec<Asked>>> = Arc::default();
         let refuse: Arc<Mutex<Option<AgentRefusal>>> = Arc::default();
         let (log, refusal) = (Arc::clone(&asked), Arc::clone(&refuse));
-        tokio::spawn(async move {
-            while let Some(request) = driver.requests.recv().await {
+        let driver_task = tokio::spawn(async move {
+            while let Some(request) = requests.recv().await {
                 let seen = answer(request, *refusal.lock().unwrap());
                 log.lock().unwrap().push(seen);
             }
@@ -83,11 +84,12 @@ impl World {
             db,
             base,
             state,
-            live: Arc::new(driver.live),
+            live: Arc::new(live),
             asked,
             refuse,
             clock_ms,
             shutdown,
+            driver: driver_task,
             folder,
         }
     }

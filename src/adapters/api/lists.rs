@@ -92,7 +92,14 @@ pub async fn lists(
     State(state): State<ApiState>,
     _: Machine,
 ) -> Result<Json<Vec<ListRow>>, Problem> {
-    Ok(Json(state.db().lists().await?))
+    ready(&state).await.map(Json)
+}
+
+/// Lists that are whole; one that is being loaded or was dropped is nobody's business.
+async fn ready(state: &ApiState) -> Result<Vec<ListRow>, Problem> {
+    let mut rows = state.db().lists().await?;
+    rows.retain(|row| row.state == "ready");
+    Ok(rows)
 }
 
 /// Imports a CSV file (UTF-8, a header row, comma or semicolon). The list is seen whole or not at all.
@@ -207,7 +214,7 @@ pub async fn rejects(
     _: Machine,
     Path(id): Path<i64>,
 ) -> Result<Response, Problem> {
-    if !state.db().lists().await?.iter().any(|row| row.id == id) {
+    if !ready(&state).await?.iter().any(|row| row.id == id) {
         return Err(Problem::not_found("such list"));
     }
     let path = rejects_file(&state.options().rejects_dir, ListId::new(id));

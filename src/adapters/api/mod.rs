@@ -24,6 +24,7 @@ pub mod jobs;
 pub mod lists;
 pub mod openapi;
 pub mod password;
+pub mod pulls;
 pub mod routes;
 pub mod schemas;
 pub mod server;

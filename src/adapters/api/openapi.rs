@@ -9,8 +9,8 @@ use super::extract::Json;
 use super::routes::Routes;
 use super::state::ApiState;
 use super::{
-    agent_desk, agents, attempts, audit, calls, campaigns, dnc, events, health, jobs, lists,
-    session, tokens, trunks,
+    agent_desk, agents, attempts, audit, calls, campaigns, crm_endpoints, dnc, events, health,
+    jobs, lists, pulls, session, tokens, trunks,
 };
 
 /// The routes of this file.
@@ -40,10 +40,13 @@ pub fn routes() -> Routes {
         calls::hang_up,
         dnc::dnc, dnc::add_dnc, dnc::remove_dnc,
         lists::lists, lists::import, lists::rejects,
+        pulls::pull_list,
         jobs::job,
         agents::agents, agents::create_agent, agents::change_agent, agents::agent_token,
         agents::agent_link,
         trunks::trunks, trunks::create_trunk, trunks::change_trunk, trunks::check_trunk,
+        crm_endpoints::endpoints, crm_endpoints::create_endpoint, crm_endpoints::enable,
+        crm_endpoints::disable, crm_endpoints::dead_letters, crm_endpoints::redeliver,
         tokens::create_token, tokens::users, tokens::create_user,
         audit::audit,
         openapi,

@@ -14,7 +14,7 @@ use super::routes::Routes;
 use super::state::ApiState;
 use super::{
     agent_desk, agents, attempts, audit, calls, campaigns, crm_endpoints, dnc, events, health,
-    idempotency, jobs, lists, openapi, session, tokens, trunks, ui,
+    idempotency, jobs, lists, openapi, pulls, session, tokens, trunks, ui,
 };
 
 /// Longest JSON body; only the import of a list takes more.
@@ -29,6 +29,7 @@ pub fn routes() -> Routes {
         .and(attempts::routes())
         .and(calls::routes())
         .and(lists::routes())
+        .and(pulls::routes())
         .and(jobs::routes())
         .and(agents::routes())
         .and(trunks::routes())
