@@ -183,3 +183,45 @@ fn the_tables_of_call_results_are_those_of_the_code() {
     }
     assert_eq!(document, wanted, "{DOCUMENT}: the code says otherwise; see tests/docs.rs");
 }
+
+/// Names in `code` marks.
+fn marked(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
+
+fn repository() -> Vec<String> {
+    fn walk(dir: &Path, root: &Path, out: &mut Vec<String>) {
+        for entry in fs::read_dir(dir).unwrap().map(Result::unwrap) {
+            let path = entry.path();
+            let name = entry.file_name();
+            let is_ours = !["target", "node_modules", ".git", "dist"].iter().any(|n| name == *n);
+            if path.is_dir() && is_ours {
+                walk(&path, root, out);
+            } else if path.is_file() {
+                out.push(path.strip_prefix(root).unwrap().display().to_string());
+            }
+        }
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    walk(root, root, &mut files);
+    files
+}
+
+#[test]
+fn every_test_that_the_status_names_exists() {
+    let sources: String = repository()
+        .iter()
+        .filter(|file| file.ends_with(".rs"))
+        .map(|file| read(file))
+        .collect();
+    let status = read("docs/status.md");
+    let tests: Vec<&str> = marked(&status)
+        .filter(|name| name.matches('_').count() > 2)
+        .filter(|name| name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'))
+        .collect();
+    assert!(tests.len() > 20, "the status names its tests");
+    let absent: Vec<_> =
+        tests.iter().filter(|name| !sources.contains(&format!("fn {name}("))).collect();
+    assert!(absent.is_empty(), "docs/status.md names tests that do not exist: {absent:#?}");
+}
