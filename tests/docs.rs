@@ -210,15 +210,14 @@ fn repository() -> Vec<String> {
 
 #[test]
 fn every_test_that_the_status_names_exists() {
-    let sources: String = repository()
-        .iter()
-        .filter(|file| file.ends_with(".rs"))
-        .map(|file| read(file))
-        .collect();
+    let sources: String =
+        repository().iter().filter(|file| file.ends_with(".rs")).map(|file| read(file)).collect();
     let status = read("docs/status.md");
     let tests: Vec<&str> = marked(&status)
         .filter(|name| name.matches('_').count() > 2)
-        .filter(|name| name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'))
+        .filter(|name| {
+            name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+        })
         .collect();
     assert!(tests.len() > 20, "the status names its tests");
     let absent: Vec<_> =
