@@ -9,6 +9,7 @@ export default defineConfig({
   plugins: [svelte(), svelteTesting()],
   // The content security policy lets nothing in by data: URI.
   build: { assetsInlineLimit: 0, target: 'es2022' },
-  server: { proxy: { '/api': daemon } },
+  // Tests read the codes of results, states and refusals from the Rust sources beside this folder.
+  server: { proxy: { '/api': daemon }, fs: { allow: ['..'] } },
   test: { environment: 'jsdom', include: ['src/**/*.test.ts'] },
 });

@@ -177,7 +177,7 @@ export class World {
     }
     set(agent, 'on_call', now);
     agent.calls++;
-    const until = now + 6000 + this.dice() * 14_000;
+    const until = now + 9000 + this.dice() * 16_000;
     return Object.assign(call, {
       state: 'talking',
       agent: agent.agent,
@@ -203,7 +203,7 @@ export class World {
     if (campaign.state !== 'running') campaign.pacing = 'paused';
     else if (contacts.ready === 0) campaign.pacing = 'list_empty';
     else if (ready === 0) campaign.pacing = 'no_agents';
-    else if (ringing >= ready * 2.2) campaign.pacing = 'bound';
+    else if (ringing + 1 > covered(campaign, ready)) campaign.pacing = 'bound';
     if (campaign.pacing !== 'dialling') return;
     contacts.ready--;
     const number = `+4420…${String(Math.floor(this.dice() * 100)).padStart(2, '0')}`;
@@ -526,6 +526,11 @@ class Desk {
         return undefined;
     }
   }
+}
+
+/** Calls that may ring: those that agents cover, and as many more as the limit forgives. */
+function covered({ abandoned, answered }, ready) {
+  return ready + Math.max(0, Math.floor(answered * 0.022 - abandoned) * 2);
 }
 
 function set(agent, state, now) {

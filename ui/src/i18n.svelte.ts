@@ -118,3 +118,8 @@ export function day(atMs: number, zone?: string): string {
     year: 'numeric',
   }).format(atMs);
 }
+
+/** A time of day to the second. */
+export function clockTime(atMs: number): string {
+  return new Intl.DateTimeFormat(language, { timeStyle: 'medium', hourCycle: 'h23' }).format(atMs);
+}

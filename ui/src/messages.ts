@@ -27,7 +27,6 @@ export const messages = {
   'app.theme.light': { en: 'Light', uk: 'Світла', ru: 'Светлая' },
   'app.theme.dark': { en: 'Dark', uk: 'Темна', ru: 'Тёмная' },
   'app.close': { en: 'Close', uk: 'Закрити', ru: 'Закрыть' },
-  'app.cancel': { en: 'Cancel', uk: 'Скасувати', ru: 'Отмена' },
   'app.retry': { en: 'Try again', uk: 'Спробувати ще раз', ru: 'Повторить' },
   'app.copy': { en: 'Copy', uk: 'Копіювати', ru: 'Копировать' },
   'app.copied': { en: 'Copied', uk: 'Скопійовано', ru: 'Скопировано' },
@@ -92,7 +91,6 @@ export const messages = {
     uk: 'Зв’язок втрачено. Дзвінки тривають; сторінка оновиться, щойно зв’язок відновиться.',
     ru: 'Связь потеряна. Звонки продолжаются; страница обновится, как только связь вернётся.',
   },
-  'conn.back': { en: 'Connection is back.', uk: 'Зв’язок відновлено.', ru: 'Связь восстановлена.' },
   'error.unreachable': {
     en: 'The server cannot be reached.',
     uk: 'Сервер недоступний.',
@@ -199,7 +197,7 @@ export const messages = {
     ru: 'Соединение с телефоном',
   },
   'agent.state.paused': { en: 'Break', uk: 'Перерва', ru: 'Перерыв' },
-  'agent.state.ready': { en: 'Ready', uk: 'Очікування дзвінка', ru: 'Ожидание звонка' },
+  'agent.state.ready': { en: 'Ready', uk: 'Готовність', ru: 'Готовность' },
   'agent.state.preview': { en: 'Preview', uk: 'Перегляд картки', ru: 'Просмотр карточки' },
   'agent.state.dialling': { en: 'Dialling', uk: 'Набір номера', ru: 'Набор номера' },
   'agent.state.on_call': { en: 'On a call', uk: 'Розмова', ru: 'Разговор' },
@@ -296,7 +294,6 @@ export const messages = {
   'pop.number': { en: 'Number', uk: 'Номер', ru: 'Номер' },
   'pop.local_time': { en: 'Their time', uk: 'Місцевий час', ru: 'Местное время' },
   'pop.reference': { en: 'CRM record', uk: 'Запис у CRM', ru: 'Запись в CRM' },
-  'pop.campaign': { en: 'Campaign', uk: 'Кампанія', ru: 'Кампания' },
   'pop.open_crm': { en: 'Open in the CRM', uk: 'Відкрити в CRM', ru: 'Открыть в CRM' },
   'pop.fields': { en: 'What we know', uk: 'Що відомо', ru: 'Что известно' },
   'pop.no_fields': {
@@ -325,7 +322,6 @@ export const messages = {
     uk: 'з’єднано за {s} с після відповіді',
     ru: 'соединено через {s} с после ответа',
   },
-  'call.lasted': { en: 'lasted', uk: 'тривала', ru: 'длился' },
 
   // Preview
   'preview.title': { en: 'Next to call', uk: 'Наступний контакт', ru: 'Следующий контакт' },
@@ -372,13 +368,12 @@ export const messages = {
     ru: 'Сохранить можно после завершения разговора',
   },
   'disp.choose': { en: 'Choose a disposition', uk: 'Оберіть підсумок', ru: 'Выберите итог' },
-  'disp.saved': { en: 'Disposition saved', uk: 'Підсумок збережено', ru: 'Итог сохранён' },
   'next.close': { en: 'Close', uk: 'Закрити контакт', ru: 'Закрыть контакт' },
-  'next.retry': { en: 'Try again later', uk: 'Зателефонувати пізніше', ru: 'Позвонить позже' },
+  'next.retry': { en: 'Try again later', uk: 'Повторити спробу', ru: 'Повторить попытку' },
   'next.callback': {
     en: 'Callback at a time',
-    uk: 'Передзвонити у призначений час',
-    ru: 'Перезвонить в назначенное время',
+    uk: 'Призначити дзвінок',
+    ru: 'Назначить звонок',
   },
   'next.do_not_call': {
     en: 'Never call again',
@@ -412,7 +407,7 @@ export const messages = {
   // Campaigns
   'campaign.state.created': { en: 'New', uk: 'Нова', ru: 'Новая' },
   'campaign.state.running': { en: 'Running', uk: 'Триває', ru: 'Идёт' },
-  'campaign.state.paused': { en: 'Paused', uk: 'Призупинена', ru: 'Приостановлена' },
+  'campaign.state.paused': { en: 'Paused', uk: 'На паузі', ru: 'На паузе' },
   'campaign.state.stopped': { en: 'Stopped', uk: 'Зупинена', ru: 'Остановлена' },
   'campaign.state.finished': { en: 'Finished', uk: 'Завершена', ru: 'Завершена' },
   'campaign.start': { en: 'Start', uk: 'Запустити', ru: 'Запустить' },
@@ -484,13 +479,10 @@ export const messages = {
   'board.ready': { en: 'ready', uk: 'готові', ru: 'готовы' },
   'board.waits': { en: 'later', uk: 'пізніше', ru: 'позже' },
   'board.live': { en: 'in the air', uk: 'у роботі', ru: 'в работе' },
-  'board.closed': { en: 'done', uk: 'закриті', ru: 'закрыты' },
   'board.ringing': { en: 'Ringing', uk: 'Набір', ru: 'Набор' },
   'board.talking': { en: 'Talking', uk: 'Розмови', ru: 'Разговоры' },
-  'board.waiting': { en: 'Waiting for an agent', uk: 'Чекають на оператора', ru: 'Ждут оператора' },
   'board.agents_ready': { en: 'Agents ready', uk: 'Вільні оператори', ru: 'Свободные операторы' },
   'board.on_line': { en: '{n} on the line', uk: '{n} на лінії', ru: '{n} на линии' },
-  'board.attempts': { en: 'Attempts', uk: 'Спроби', ru: 'Попытки' },
   'board.utilisation': { en: 'Utilisation', uk: 'Завантаженість', ru: 'Загрузка' },
   'board.utilisation.help': {
     en: 'talk and wrap-up, of time on the line',
@@ -540,8 +532,19 @@ export const messages = {
     uk: 'Графік у часі: набір, розмови, вільні оператори, частка покинутих дзвінків',
     ru: 'График во времени: набор, разговоры, свободные операторы, доля брошенных звонков',
   },
+  'board.waiting.short': {
+    en: '{n} waiting for an agent',
+    uk: '{n} {n:чекає|чекають|чекають} на оператора',
+    ru: '{n} {n:ждёт|ждут|ждут} оператора',
+  },
+  'board.waiting.none': { en: 'nobody waits', uk: 'ніхто не чекає', ru: 'никто не ждёт' },
+  'board.p50_p99.value': { en: '{a} · {b} ms', uk: '{a} · {b} мс', ru: '{a} · {b} мс' },
+  'board.attempts.count': {
+    en: '{n} {n:attempt|attempts}',
+    uk: '{n} {n:спроба|спроби|спроб}',
+    ru: '{n} {n:попытка|попытки|попыток}',
+  },
   'board.minutes': { en: '{n} min', uk: '{n} хв', ru: '{n} мин' },
-  'unit.ms': { en: '{n} ms', uk: '{n} мс', ru: '{n} мс' },
   'board.more': { en: 'and {n} more', uk: 'і ще {n}', ru: 'и ещё {n}' },
   'board.stale': {
     en: 'These numbers are {s} s old.',
@@ -554,7 +557,6 @@ export const messages = {
   'col.number': { en: 'Number', uk: 'Номер', ru: 'Номер' },
   'col.agent': { en: 'Agent', uk: 'Оператор', ru: 'Оператор' },
   'col.calls': { en: 'Calls', uk: 'Дзвінки', ru: 'Звонки' },
-  'col.name': { en: 'Name', uk: 'Назва', ru: 'Название' },
   'col.actions': { en: 'Actions', uk: 'Дії', ru: 'Действия' },
 
   // Why no more calls are launched
@@ -692,11 +694,7 @@ export const messages = {
   },
   'abandon.window': { en: 'Window', uk: 'Період', ru: 'Период' },
   'abandon.zone': { en: 'Days cut in', uk: 'Межі днів за', ru: 'Границы дней по' },
-  'abandon.wait': {
-    en: 'A person waits at most',
-    uk: 'Людина чекає щонайбільше',
-    ru: 'Человек ждёт не дольше',
-  },
+  'abandon.wait': { en: 'Wait at most', uk: 'Чекати не довше', ru: 'Ждать не дольше' },
   'abandon.clock.answer': {
     en: '{s} s from the answer',
     uk: '{s} с від відповіді',
@@ -712,11 +710,7 @@ export const messages = {
     uk: 'Частка покинутих {rate}, межа {limit}',
     ru: 'Доля брошенных {rate}, предел {limit}',
   },
-  'abandon.safe': {
-    en: 'well under the limit',
-    uk: 'значно нижче межі',
-    ru: 'заметно ниже предела',
-  },
+  'abandon.safe': { en: 'under the limit', uk: 'нижче межі', ru: 'ниже предела' },
   'abandon.near': { en: 'close to the limit', uk: 'близько до межі', ru: 'близко к пределу' },
   'abandon.over': { en: 'over the limit', uk: 'вище межі', ru: 'выше предела' },
   'abandon.empty': {
@@ -958,7 +952,6 @@ export const messages = {
     uk: 'Кампанію «{name}» створено.',
     ru: 'Кампания «{name}» создана.',
   },
-  'form.campaign.default': { en: 'Default', uk: 'Стандартно', ru: 'По умолчанию' },
   'form.none': { en: 'None yet.', uk: 'Ще немає.', ru: 'Пока нет.' },
   'day.0': { en: 'Mon', uk: 'Пн', ru: 'Пн' },
   'day.1': { en: 'Tue', uk: 'Вт', ru: 'Вт' },
@@ -981,6 +974,8 @@ export const messages = {
     uk: 'Файл (UTF-8, перший рядок — назви стовпців)',
     ru: 'Файл (UTF-8, первая строка — названия столбцов)',
   },
+  'lists.choose': { en: 'Choose a file', uk: 'Обрати файл', ru: 'Выбрать файл' },
+  'lists.no_file': { en: 'no file chosen', uk: 'файл не обрано', ru: 'файл не выбран' },
   'lists.name': { en: 'Name of the list', uk: 'Назва списку', ru: 'Название списка' },
   'lists.columns': {
     en: 'What the columns mean',
@@ -1054,9 +1049,9 @@ export const messages = {
 
   'agents.new_link': { en: 'New link', uk: 'Нове посилання', ru: 'Новая ссылка' },
   'agents.new_link.for': {
-    en: 'New log-in link for {name}',
-    uk: 'Нове посилання для входу: {name}',
-    ru: 'Новая ссылка для входа: {name}',
+    en: 'New link for {name}',
+    uk: 'Нове посилання: {name}',
+    ru: 'Новая ссылка: {name}',
   },
 
   // Do not call

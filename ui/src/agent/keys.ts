@@ -1,10 +1,15 @@
 // What the keyboard means on the agent's page.
 
-/** The elements that take typed characters themselves. */
-function takesText(target: EventTarget | null): boolean {
+/** The elements that people write in. */
+function isWritten(target: EventTarget | null): boolean {
   if (!(target instanceof HTMLElement)) return false;
-  if (target.isContentEditable || target.matches('textarea, select')) return true;
+  if (target.isContentEditable || target.matches('textarea')) return true;
   return target instanceof HTMLInputElement && !['radio', 'checkbox'].includes(target.type);
+}
+
+/** The elements that take typed characters themselves: what people write in, and lists to choose from. */
+function takesText(target: EventTarget | null): boolean {
+  return isWritten(target) || target instanceof HTMLSelectElement;
 }
 
 /** Which of `count` choices a key press means (from 0), or `null`. */
@@ -22,5 +27,5 @@ export function isSave(event: KeyboardEvent): boolean {
 
 /** Whether the person is typing, so that the focus must stay where it is. */
 export function isTyping(): boolean {
-  return takesText(document.activeElement);
+  return isWritten(document.activeElement);
 }

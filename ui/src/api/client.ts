@@ -105,3 +105,22 @@ export const api = {
       idempotency: idempotencyKey(),
     }),
 };
+
+/**
+ * One request that must have its effect once: repeated after a lost answer it carries the same key.
+ * A known answer, also a refusal, is kept by the server under its key, so the next try has a new one.
+ */
+export class Once {
+  #key = idempotencyKey();
+
+  async post<T>(path: string, body?: unknown): Promise<T> {
+    try {
+      const answer = await api.post<T>(path, body, this.#key);
+      this.#key = idempotencyKey();
+      return answer;
+    } catch (error) {
+      if (error instanceof Problem && error.status > 0) this.#key = idempotencyKey();
+      throw error;
+    }
+  }
+}

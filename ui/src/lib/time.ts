@@ -51,7 +51,7 @@ export function wallClock(atMs: number, zone: string): string {
 
 /** The instant at which the wall clock of `zone` shows `wall`; `null` if it is no time. */
 export function instantOf(wall: string, zone: string): number | null {
-  const asUtc = Date.parse(`${wall}:00Z`);
+  const asUtc = /^\d{4}-\d\d-\d\dT\d\d:\d\d$/.test(wall) ? Date.parse(`${wall}:00Z`) : Number.NaN;
   if (Number.isNaN(asUtc)) return null;
   // The zone's offset is taken at the guess, and once more where that crossed a change of clocks.
   let guess = asUtc;
