@@ -5,13 +5,12 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::time::Duration;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::adapters::crm::delivery::DeliveryOptions;
 use crate::adapters::secret::{SecretError, SecretRef};
+use crate::adapters::telemetry::logs::LogFormat;
 
 /// All settings of the process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,16 +102,6 @@ pub struct Log {
     pub level: String,
     /// How lines look.
     pub format: LogFormat,
-}
-
-/// How log lines look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// For machines: one JSON object a line.
-    Json,
 }
 
 /// `[crm]`
@@ -252,15 +241,6 @@ impl Config {
     /// The `source` of CRM events.
     pub fn crm_source(&self) -> String {
         format!("campanile/{}", self.crm.instance)
-    }
-
-    /// How CRM events are delivered.
-    pub fn delivery_options(&self) -> DeliveryOptions {
-        DeliveryOptions {
-            timeout: Duration::from_secs(u64::from(self.crm.timeout_s)),
-            allow_private_addresses: self.crm.allow_private_addresses,
-            ..DeliveryOptions::default()
-        }
     }
 
     /// The first thing that cannot be, as the key it stands at and why.

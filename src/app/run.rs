@@ -6,7 +6,6 @@ use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::cli::ServeArgs;
-use super::config::LogFormat;
 use super::daemon::Daemon;
 use super::output;
 use crate::adapters::telemetry::logs;
@@ -17,7 +16,7 @@ use crate::domain::time::Duration;
 pub fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let loaded = args.config.load()?;
     let config = loaded.config;
-    logs::init(log_format(config.log.format), &config.log.level)?;
+    logs::init(config.log.format, &config.log.level)?;
     let metrics = Metrics::install()?;
     runtime()?.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
@@ -37,13 +36,6 @@ pub fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
         daemon.ended().await?;
         Ok(ExitCode::SUCCESS)
     })
-}
-
-const fn log_format(format: LogFormat) -> logs::LogFormat {
-    match format {
-        LogFormat::Text => logs::LogFormat::Text,
-        LogFormat::Json => logs::LogFormat::Json,
-    }
 }
 
 /// The runtime of the shells; media and the run log have threads of their own.

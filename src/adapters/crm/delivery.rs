@@ -23,6 +23,7 @@ use crate::adapters::import::job::Clock;
 use crate::adapters::store::crm_endpoints::EndpointRow;
 use crate::adapters::store::crm_outbox::OutboxHead;
 use crate::adapters::store::{Db, StoreError};
+use crate::adapters::telemetry::metrics;
 use crate::domain::time::Utc;
 
 use super::backoff::{STANDARD, Schedule};
@@ -127,8 +128,7 @@ impl Shared {
         let Ok(counts) = self.db.outbox_counts().await else { return };
         let oldest = counts.oldest.map_or(0, |at| (self.clock)().as_ms() - at.as_ms());
         let oldest = Duration::from_millis(u64::try_from(oldest).unwrap_or(0));
-        metrics::gauge!("campanile_crm_outbox_waiting").set(counts.waiting as f64);
-        metrics::gauge!("campanile_crm_outbox_age_seconds").set(oldest.as_secs_f64());
+        metrics::crm_outbox(counts.waiting, oldest);
     }
 }
 
@@ -261,7 +261,9 @@ impl Worker {
         }
         let mut written = Ok(());
         if !delivered.is_empty() {
-            count("delivered", delivered.len());
+            for _ in &delivered {
+                metrics::crm_delivery(metrics::Delivery::Delivered);
+            }
             written = self.shared.db.delivered(&delivered).await;
         }
         for one in failed {
@@ -281,7 +283,7 @@ impl Worker {
         match answer {
             Answer::Delivered => db.delivered(&[head.id]).await,
             Answer::Refused { why } if schedule.is_over(head.tries) => {
-                count("dead", 1);
+                metrics::crm_delivery(metrics::Delivery::Dead);
                 tracing::warn!(
                     endpoint.id = %self.endpoint.id, event.id = %head.event, tries = head.tries, why,
                     "CRM event given up; it stands among the dead letters"
@@ -289,12 +291,12 @@ impl Worker {
                 db.dead_letter(head.id, &why, now).await
             }
             Answer::Refused { why } => {
-                count("retried", 1);
+                metrics::crm_delivery(metrics::Delivery::Retried);
                 let next = now + schedule.wait(head.tries, rand::random());
                 db.failed(head.id, next, &why).await
             }
             Answer::Gone => {
-                count("retried", 1);
+                metrics::crm_delivery(metrics::Delivery::Retried);
                 if self.endpoint.is_enabled {
                     self.endpoint.is_enabled = false;
                     let id = self.endpoint.id;
@@ -304,7 +306,7 @@ impl Worker {
                 db.failed(head.id, now, "410 Gone").await
             }
             Answer::Later { why, wait } => {
-                count("retried", 1);
+                metrics::crm_delivery(metrics::Delivery::Retried);
                 self.back_off(begun, now, wait, &why).await?;
                 // The endpoint waits, not the event: whoever ends the back-off ends it for all.
                 db.failed(head.id, now, &why).await
@@ -349,8 +351,4 @@ async fn deliver(shared: Shared, endpoint: EndpointRow, head: OutboxHead) -> Pos
     let allow_private = shared.options.allow_private_addresses;
     let answer = post(&shared.client, &what, allow_private, begun).await;
     Posted { head, begun, answer }
-}
-
-fn count(outcome: &'static str, n: usize) {
-    metrics::counter!("campanile_crm_deliveries_total", "outcome" => outcome).increment(n as u64);
 }
