@@ -1,5 +1,6 @@
 //! What the store promises, on SQLite and on PostgreSQL alike.
 
+mod access;
 mod intents;
 mod outbox;
 #[path = "../support/postgres.rs"]
@@ -8,4 +9,5 @@ mod ready_queue;
 mod records;
 mod recovery;
 mod schema;
+mod settings;
 mod world;

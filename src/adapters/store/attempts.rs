@@ -8,9 +8,10 @@ use uuid::Uuid;
 
 use crate::domain::attempt::{AttemptEnd, AttemptKey, DispositionRecord, RESULT_MAP_VERSION};
 use crate::domain::disposition::NextAction;
-use crate::domain::ids::{AttemptId, CampaignId};
+use crate::domain::ids::{AgentId, AttemptId, CampaignId};
 use crate::domain::phone::E164;
 use crate::domain::retry::ContactNext;
+use crate::domain::time::Utc;
 
 use super::contacts;
 use super::db::{Db, Tx};
@@ -85,10 +86,10 @@ pub(crate) async fn insert(
             .bind(key.person.get()).bind(key.number.get()).bind(&call.node).bind(call.epoch)
             .bind(call.campaign_version).bind(call.trunk).bind(call.trunk_version)
             .bind(call.result_map_version).bind(call.caller_id)
-            .bind(end.agent.map(|agent| agent.get())).bind(row.code).bind(i64::from(row.cisco))
-            .bind(times.intent.as_ms()).bind(times.dialled.map(|at| at.as_ms()))
-            .bind(times.ringing.map(|at| at.as_ms())).bind(times.answered.map(|at| at.as_ms()))
-            .bind(times.connected.map(|at| at.as_ms())).bind(times.ended.map(|at| at.as_ms()))
+            .bind(end.agent.map(AgentId::get)).bind(row.code).bind(i64::from(row.cisco))
+            .bind(times.intent.as_ms()).bind(times.dialled.map(Utc::as_ms))
+            .bind(times.ringing.map(Utc::as_ms)).bind(times.answered.map(Utc::as_ms))
+            .bind(times.connected.map(Utc::as_ms)).bind(times.ended.map(Utc::as_ms))
             .bind(i64::from(evidence.ringing_ms)).bind(final_status(end).map(i64::from))
             .bind(network.map(|network| clean(&network.phrase)))
             .bind(network.and_then(|network| network.q850).map(i64::from))

@@ -176,3 +176,121 @@ impl Batcher {
         tx.commit().await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono_tz::Tz;
+
+    use crate::adapters::store::lists::NewContact;
+    use crate::domain::abandon::AbandonLimit;
+    use crate::domain::attempt::{AttemptKey, RESULT_MAP_VERSION};
+    use crate::domain::calling_hours::CallingHours;
+    use crate::domain::campaign::{CampaignSettings, Mode};
+    use crate::domain::contact::NumberType;
+    use crate::domain::ids::{AttemptId, ContactId, NumberId, PersonId};
+    use crate::domain::phone::E164;
+    use crate::domain::time::Utc;
+    use crate::domain::trunk::TrunkSettings;
+
+    use super::*;
+
+    /// A commit that gave no answer may have reached the disk: the intent was refused to the driver,
+    /// so the record must be where it was, whichever it was.
+    #[tokio::test]
+    async fn a_withdrawn_intent_puts_its_record_back_and_only_if_it_stood() {
+        let folder = tempfile::tempdir().unwrap();
+        let db =
+            Db::open(&format!("sqlite:{}", folder.path().join("t.db").display())).await.unwrap();
+        let (campaign, run) = campaign_of_one(&db).await;
+        let before = db.ready_records(campaign, None, 10, Utc::default()).await.unwrap();
+        let intent = intent(campaign);
+        let mut batcher = Batcher::new(db.clone(), run, "test".into());
+        let withdraw = [Job::Withdraw(Box::new(intent))];
+        for reached_the_disk in [false, true, true] {
+            if reached_the_disk {
+                let dial = [Job::Write(Write::Intent(
+                    // The number keeps its last call; with no gap to keep it is let through again.
+                    Intent { number_gap_ms: 0, ..intent },
+                    "local".into(),
+                ))];
+                let outcome = batcher.write(&dial).await.map_err(|f| f.error).unwrap();
+                assert!(matches!(outcome.answers[..], [Written::Intended { .. }]));
+                assert_eq!(db.contact_counts(campaign).await.unwrap().live, 1);
+            }
+            batcher.write(&withdraw).await.map_err(|f| f.error).unwrap();
+            let after = db.ready_records(campaign, None, 10, Utc::default()).await.unwrap();
+            assert_eq!(after, before);
+            assert_eq!(db.contact_counts(campaign).await.unwrap().live, 0);
+        }
+    }
+
+    fn intent(campaign: CampaignId) -> Intent {
+        Intent {
+            key: AttemptKey {
+                attempt: AttemptId::from_uuid(uuid::Uuid::from_u128(1)),
+                campaign,
+                contact: ContactId::new(1),
+                person: PersonId::new(1),
+                number: NumberId::new(1),
+            },
+            campaign_version: 1,
+            trunk: TrunkId::new(1),
+            trunk_version: 1,
+            result_map_version: RESULT_MAP_VERSION,
+            caller_id: 0,
+            agent: None,
+            at: Utc::default(),
+            number_gap_ms: 60_000,
+        }
+    }
+
+    async fn campaign_of_one(db: &Db) -> (CampaignId, Epoch) {
+        let at = Utc::default();
+        let trunk = TrunkSettings {
+            name: "lab".into(),
+            profile: "lab".into(),
+            address: "127.0.0.1:5060".parse().unwrap(),
+            domain: String::new(),
+            caller_ids: vec![],
+            calls_per_second: 1,
+            lines: 1,
+            allowed_prefixes: vec!["1".into()],
+            networks: vec![],
+            username: None,
+            password: None,
+        };
+        let settings = CampaignSettings {
+            name: "one".into(),
+            mode: Mode::Progressive,
+            legal_zone: Tz::UTC,
+            calling_hours: CallingHours::all_day(),
+            abandon_limit: AbandonLimit::us(Tz::UTC, "2026-01-01".parse().unwrap()),
+            ring_timeout_ms: 20_000,
+            wrap_up_ms: 0,
+            attempts_max: 1,
+            number_gap_s: 60,
+            retry: crate::domain::retry::RetryRules::default(),
+            trunk: db.create_trunk(&trunk, "test", at).await.unwrap(),
+            lines_max: 1,
+            preview_timeout_ms: 0,
+            abandon_message: String::new(),
+            script: String::new(),
+            dispositions: vec![],
+        };
+        let contact = NewContact {
+            external_ref: "a".into(),
+            name: "A".into(),
+            number: E164::parse("+12125550100").unwrap(),
+            zone: Tz::UTC,
+            number_type: NumberType::Unknown,
+            priority: 0,
+            fields: vec![],
+        };
+        let campaign = db.create_campaign(&settings, "test", at).await.unwrap();
+        let list = db.begin_list("one", "test", at).await.unwrap();
+        db.add_contacts(list, &[contact], at).await.unwrap();
+        db.commit_list(list, at).await.unwrap();
+        db.set_campaign_lists(campaign, &[list], "test", at).await.unwrap();
+        (campaign, db.begin_epoch("main", at).await.unwrap())
+    }
+}

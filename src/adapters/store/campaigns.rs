@@ -69,8 +69,8 @@ impl Db {
 
     /// One campaign.
     pub async fn campaign(&self, id: CampaignId) -> Result<Option<CampaignRow>, StoreError> {
-        let Some(row) = self.campaign_settings(id).await? else { return Ok(None) };
         const SQL: &str = "SELECT state FROM campaign WHERE id = $1";
+        let Some(row) = self.campaign_settings(id).await? else { return Ok(None) };
         let (state,): (String,) = on_db!(self, pool => {
             sqlx::query_as(SQL).bind(id.get()).fetch_one(pool).await?
         });

@@ -59,7 +59,9 @@ impl StoreError {
 
     fn code(&self) -> Option<String> {
         match self {
-            Self::Sql(sqlx::Error::Database(error)) => error.code().map(|code| code.into_owned()),
+            Self::Sql(sqlx::Error::Database(error)) => {
+                error.code().map(std::borrow::Cow::into_owned)
+            }
             _ => None,
         }
     }

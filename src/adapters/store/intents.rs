@@ -4,6 +4,7 @@
 //! its refusal means (a waiting time, a closed contact), and does not fail its neighbours.
 
 use crate::domain::attempt::{Intent, IntentRefusal};
+use crate::domain::ids::AgentId;
 use crate::domain::phone::{E164, may_dial};
 use crate::domain::time::Utc;
 
@@ -103,7 +104,7 @@ async fn insert_live_call(
             .bind(key.person.get()).bind(key.number.get()).bind(&run.node).bind(run.epoch)
             .bind(i64::from(intent.campaign_version)).bind(intent.trunk.get())
             .bind(i64::from(intent.trunk_version)).bind(i64::from(intent.result_map_version))
-            .bind(i64::from(intent.caller_id)).bind(intent.agent.map(|agent| agent.get()))
+            .bind(i64::from(intent.caller_id)).bind(intent.agent.map(AgentId::get))
             .bind(intent.number_gap_ms).bind(intent.at.as_ms()).bind(sip_local)
             .execute(conn).await?;
     });

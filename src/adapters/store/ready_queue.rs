@@ -29,6 +29,9 @@ pub const CALLBACK_PRIORITY: i32 = -1_000_000;
 /// Why a contact was closed when its list was taken from the campaign; giving the list back opens it.
 const LIST_REMOVED: &str = "list_removed";
 
+/// Another transaction was in the way: tried again at once, this often.
+const CONFLICTS_MAX: u32 = 5;
+
 /// Where a contact is to stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
@@ -160,9 +163,6 @@ impl Db {
         limit: i64,
         now: Utc,
     ) -> Result<Vec<ReadyRow>, StoreError> {
-        const ROW: &str = "SELECT prio, seq, contact, person, number, zone, number_type, \
-            prefix_class, attempts FROM dial_ready \
-            WHERE campaign = $1 AND bucket = $2 AND prio = $3 AND seq = $4";
         let due: Vec<(i64,)> = on_db!(self, pool => {
             sqlx::query_as(DUE).bind(campaign.get()).bind(now.as_ms()).bind(limit)
                 .fetch_all(pool).await?
@@ -170,11 +170,30 @@ impl Db {
         if due.is_empty() {
             return Ok(vec![]);
         }
+        let mut tries = 0;
+        loop {
+            match self.wake_these(campaign, &due, now).await {
+                // The writer may hold some of the same contacts, in an order of its own.
+                Err(error) if error.is_conflict() && tries < CONFLICTS_MAX => tries += 1,
+                other => return other,
+            }
+        }
+    }
+
+    async fn wake_these(
+        &self,
+        campaign: CampaignId,
+        due: &[(i64,)],
+        now: Utc,
+    ) -> Result<Vec<ReadyRow>, StoreError> {
+        const ROW: &str = "SELECT prio, seq, contact, person, number, zone, number_type, \
+            prefix_class, attempts FROM dial_ready \
+            WHERE campaign = $1 AND bucket = $2 AND prio = $3 AND seq = $4";
         let mut tx = self.begin().await?;
         let mut sums = Sums::default();
         let mut moved = Vec::with_capacity(due.len());
         for (contact,) in due {
-            let contact = ContactId::new(contact);
+            let contact = ContactId::new(*contact);
             let Some(standing) = standing(&mut tx, campaign, contact).await? else { continue };
             // Another transaction may have moved it between the read and this one.
             let is_due = standing.due_ms.is_some_and(|due| due <= now.as_ms());
