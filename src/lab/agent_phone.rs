@@ -360,7 +360,11 @@ impl Core {
 
     fn handle(&mut self, now: Now, key: CallKey, event: &UasEvent) {
         match event {
-            UasEvent::Repeated | UasEvent::Doubled | UasEvent::Cancelled | UasEvent::Left(_) => {}
+            UasEvent::Repeated
+            | UasEvent::Doubled
+            | UasEvent::Cancelled
+            | UasEvent::CancelledTooLate
+            | UasEvent::Left(_) => {}
             UasEvent::Acknowledged => {
                 if let Some(row) = self.row(key) {
                     row.acknowledged = true;

@@ -97,6 +97,7 @@ impl CarrierCall {
             acknowledged: false,
             ack_missing: false,
             cancelled: false,
+            cancelled_too_late: false,
             ended_by: None,
             bye_answered: None,
             reason: None,
@@ -343,6 +344,7 @@ impl CarrierCall {
             UasEvent::Repeated => row.repeated_invites += 1,
             UasEvent::Doubled => row.doubled_invites += 1,
             UasEvent::Acknowledged => row.acknowledged = true,
+            UasEvent::CancelledTooLate => row.cancelled_too_late = true,
             UasEvent::Cancelled => {
                 row.cancelled = true;
                 row.reason = desk.switchboard.reason(desk.key);

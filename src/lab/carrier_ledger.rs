@@ -118,6 +118,8 @@ pub struct CarrierRow {
     pub ack_missing: bool,
     /// A CANCEL came before the final answer.
     pub cancelled: bool,
+    /// A CANCEL came when the final answer was on its way already.
+    pub cancelled_too_late: bool,
     /// Who ended the answered call.
     pub ended_by: Option<Ender>,
     /// The status that answered the callee's BYE.

@@ -2,6 +2,7 @@
 
 mod carrier;
 mod crm;
+mod interop;
 mod phones;
 mod uac;
 mod world;

@@ -43,6 +43,8 @@ pub(in crate::lab) enum UasEvent {
     Doubled,
     /// A CANCEL came in time; its owner answers the INVITE.
     Cancelled,
+    /// A CANCEL came when the final answer was on its way.
+    CancelledTooLate,
     /// Our final answer was acknowledged, for the first time.
     Acknowledged,
     /// Nobody acknowledged it for 32 s; a 2xx was followed by BYE.
@@ -105,6 +107,8 @@ pub(super) struct UasCall {
     acknowledged: bool,
     bye_seen: bool,
     copies_sent: u32,
+    /// The cause of a BYE that waits for the ACK.
+    leaves: Option<u16>,
     /// Reason of the caller's CANCEL or BYE.
     reason: Option<String>,
     pub(super) out: VecDeque<(SocketAddr, Vec<u8>)>,
@@ -126,6 +130,7 @@ impl UasCall {
             acknowledged: false,
             bye_seen: false,
             copies_sent: 0,
+            leaves: None,
             reason: None,
             out: VecDeque::new(),
             events: VecDeque::new(),
@@ -223,9 +228,16 @@ impl UasCall {
 
     /// BYE. Nothing happens unless the call is established.
     pub(super) fn hang_up(&mut self, now: Mono, cause: u16) {
-        if !self.is_established() {
-            return;
+        match self.state {
+            // RFC 3261 §15: a callee must not send BYE before the ACK of its 2xx: a caller whose
+            // 2xx was lost knows of no dialog, and would never learn that it was answered.
+            State::Accepted(_) => self.leaves = Some(cause),
+            State::Confirmed => self.bye(now, cause),
+            State::Proceeding | State::Refused(_) | State::Leaving(_) | State::Over { .. } => {}
         }
+    }
+
+    fn bye(&mut self, now: Mono, cause: u16) {
         let common = &self.invite.common;
         let target = self.invite.contact().map_or_else(|| common.from.uri.clone(), |c| c.uri);
         let to = Uri::parse(&target).and_then(|uri| uri.socket_addr()).unwrap_or(self.answer_to);
@@ -311,7 +323,12 @@ impl UasCall {
             self.events.push_back(UasEvent::Acknowledged);
         }
         match self.state {
-            State::Accepted(_) => self.state = State::Confirmed,
+            State::Accepted(_) => {
+                self.state = State::Confirmed;
+                if let Some(cause) = self.leaves.take() {
+                    self.bye(now, cause);
+                }
+            }
             State::Refused(_) => self.state = State::Over { until: now + PATIENCE },
             State::Proceeding | State::Confirmed | State::Leaving(_) | State::Over { .. } => {}
         }
@@ -325,6 +342,8 @@ impl UasCall {
         if self.is_proceeding() {
             self.reason = request.headers.get("Reason").map(str::to_owned);
             self.events.push_back(UasEvent::Cancelled);
+        } else {
+            self.events.push_back(UasEvent::CancelledTooLate);
         }
         200
     }
@@ -402,7 +421,7 @@ impl UasCall {
             State::Accepted(_) => {
                 // RFC 3261 §13.3.1.4: without an ACK the session is ended.
                 self.events.push_back(UasEvent::NeverAcknowledged);
-                self.hang_up(now, 102);
+                self.bye(now, 102);
             }
             State::Refused(_) => {
                 self.events.push_back(UasEvent::NeverAcknowledged);
@@ -478,6 +497,18 @@ mod tests {
     }
 
     #[test]
+    fn who_hangs_up_before_the_ack_waits_for_it() {
+        let mut call = call();
+        call.answer(Mono::ZERO, b"v=0");
+        call.hang_up(Mono::ZERO, 16);
+        call.out.clear();
+        assert_eq!(run(&mut call, 1), [(500, "SIP/2.0 200 OK".to_owned())]);
+        call.handle_request(Mono::ZERO, far(), &request(&text("ACK", ";tag=t")));
+        let (_, bytes) = call.out.pop_front().unwrap();
+        assert!(bytes.starts_with(b"BYE "));
+    }
+
+    #[test]
     fn a_bye_without_answer_is_repeated_for_32_seconds_and_the_call_forgotten() {
         let mut call = call();
         call.answer(Mono::ZERO, b"v=0");
@@ -499,7 +530,8 @@ mod tests {
         call.handle_request(Mono::ZERO, far(), &request(&text("ACK", ";tag=t")));
         call.out.clear();
         assert_eq!(run(&mut call, 100), []);
-        assert_eq!(call.events, [UasEvent::Acknowledged, UasEvent::Over]);
+        let wanted = [UasEvent::CancelledTooLate, UasEvent::Acknowledged, UasEvent::Over];
+        assert_eq!(call.events, wanted);
     }
 
     #[test]
