@@ -34,7 +34,7 @@ const ONE_FILE: [(&str, &[&str]); 6] = [
     ("rtp_rs::", &["protocols/rtp/packet.rs"]),
     ("rtcp_types::", &["protocols/rtp/rtcp.rs"]),
     ("sdp_types::", &["protocols/sdp/session.rs"]),
-    ("governor::", &["engine/line_budget.rs", "adapters/api/login_limit.rs"]),
+    ("governor::", &["engine/line_budget.rs", "adapters/api/password.rs"]),
     ("metrics_exporter_prometheus", &["adapters/telemetry/metrics.rs"]),
 ];
 

@@ -125,7 +125,7 @@ pub struct Driver {
     gate: GateDriver,
     stop: watch::Receiver<u8>,
     drain: Duration,
-    later_in: mpsc::Sender<Later>,
+    pub(super) later_in: mpsc::Sender<Later>,
     later: mpsc::Receiver<Later>,
     pub(super) views: LiveViews,
     pub(super) views_changed: bool,
@@ -238,22 +238,6 @@ impl Driver {
         }
     }
 
-    /// Tells the engine all settings, at the start.
-    async fn tell_settings(&mut self) -> anyhow::Result<()> {
-        for row in self.db.trunks().await? {
-            self.later(Later::Trunk(Box::new(row)));
-        }
-        for row in self.db.agents().await? {
-            self.later(Later::Agent(Box::new(row)));
-        }
-        for row in self.db.campaigns().await? {
-            let tallies = read_tallies(&self.db, &row, self.clock.utc()).await?;
-            self.later(Later::Campaign { row: Box::new(row), tallies });
-        }
-        self.tell_networks();
-        Ok(())
-    }
-
     /// One input and everything that follows from it.
     pub(super) fn feed(&mut self, input: Input) {
         let mut inputs = VecDeque::from([input]);
@@ -301,7 +285,7 @@ impl Driver {
         }
     }
 
-    fn later(&mut self, later: Later) {
+    pub(super) fn later(&mut self, later: Later) {
         match later {
             Later::Records { campaign, records, rest } => {
                 self.feed(Input::Records { campaign, records, rest });
@@ -334,23 +318,6 @@ impl Driver {
                 done.send(()).ok();
             }
         }
-    }
-
-    fn campaign_read(&mut self, row: CampaignRow, tallies: Vec<(Window, WindowTally)>) {
-        let rules = CampaignRules::of(row.id, row.version, &row.settings);
-        let (campaign, state) = (row.id, row.state);
-        let first_time = self.book.campaign(campaign).is_none()
-            || !self.engine.campaign_ids().contains(&campaign);
-        self.book.put_campaign(row);
-        // Made known at rest first, so that no call is launched before its windows are loaded.
-        if first_time {
-            self.feed(Input::Campaign(Box::new(rules.clone()), CampaignState::Created));
-            for (window, counted) in tallies {
-                let WindowTally { tally, outside } = counted;
-                self.feed(Input::Tally { campaign, window, tally, outside });
-            }
-        }
-        self.feed(Input::Campaign(Box::new(rules), state));
     }
 
     fn request(&mut self, request: Request) {
@@ -391,73 +358,6 @@ impl Driver {
         answer.send(TrunkCheck { alive: status.is_some(), status, took_ms, note }).ok();
     }
 
-    /// Reads again what changed; the answer comes when the engine has been told.
-    fn reload(&mut self, what: Reload, done: oneshot::Sender<()>) {
-        let now = self.clock.utc();
-        match what {
-            Reload::Campaign(id) => self.read(move |db| async move {
-                let Some(row) = db.campaign(id).await? else { return Ok(vec![Later::Done(done)]) };
-                let tallies = read_tallies(&db, &row, now).await?;
-                Ok(vec![Later::Campaign { row: Box::new(row), tallies }, Later::Done(done)])
-            }),
-            Reload::Trunk(id) => self.read(move |db| async move {
-                let row = db.trunk(id).await?.map(|row| Later::Trunk(Box::new(row)));
-                Ok(row.into_iter().chain([Later::Done(done)]).collect())
-            }),
-            Reload::Agent(id) => self.read(move |db| async move {
-                let row = db.agent(id).await?.map(|row| Later::Agent(Box::new(row)));
-                Ok(row.into_iter().chain([Later::Done(done)]).collect())
-            }),
-            // Delivery reads its endpoints from the store each time.
-            Reload::CrmEndpoints => {
-                done.send(()).ok();
-            }
-        }
-    }
-
-    /// Carries out a read beside the driver; what it finds comes back through the queue.
-    pub(super) fn read<F, R>(&self, read: F)
-    where
-        F: FnOnce(Db) -> R,
-        R: Future<Output = Result<Vec<Later>, crate::adapters::store::StoreError>> + Send + 'static,
-    {
-        let later = self.later_in.clone();
-        let found = read(self.db.clone());
-        tokio::spawn(async move {
-            match found.await {
-                Ok(found) => {
-                    for item in found {
-                        // Fails only when the driver has ended.
-                        if later.send(item).await.is_err() {
-                            return;
-                        }
-                    }
-                }
-                Err(error) => tracing::error!(%error, "cannot read from the database"),
-            }
-        });
-    }
-
-    /// After a step of the wall clock: reads every rule again, then lets dialling go on.
-    pub(super) fn check_rules(&self) {
-        let now = self.clock.utc();
-        self.read(move |db| async move {
-            let mut found = Vec::new();
-            for row in db.campaigns().await? {
-                let tallies = read_tallies(&db, &row, now).await?;
-                found.push(Later::Campaign { row: Box::new(row), tallies });
-            }
-            found.push(Later::RulesChecked);
-            Ok(found)
-        });
-    }
-
-    /// Requests that open a dialog are answered only from trunks and agents' phones.
-    fn tell_networks(&mut self) {
-        let networks = self.book.networks();
-        self.command(sip::Command::Networks(networks));
-    }
-
     fn stopping(&mut self) {
         let stop = *self.stop.borrow_and_update();
         let hurry = stop > 1;
@@ -486,16 +386,7 @@ impl Driver {
         }
         if now.mono >= self.count_at {
             self.count_at = now.mono + COUNT_EVERY;
-            let campaigns = self.engine.campaign_ids();
-            self.read(move |db| async move {
-                let mut found = Vec::new();
-                for campaign in campaigns {
-                    let contacts = db.contact_counts(campaign).await?;
-                    let results = results_of(&db.counters(campaign).await?);
-                    found.push(Later::Counts(campaign, StoreCounts { contacts, results }));
-                }
-                Ok(found)
-            });
+            self.read_counts();
         }
         if std::mem::take(&mut self.views_changed) {
             self.gate.live.send_replace(self.views.publish());
@@ -544,31 +435,4 @@ impl Driver {
         self.run_log.close()?;
         Ok(())
     }
-}
-
-/// Results by code, most frequent first, out of a campaign's counters.
-fn results_of(counters: &BTreeMap<String, i64>) -> Vec<(String, u64)> {
-    let mut results: Vec<(String, u64)> = counters
-        .iter()
-        .filter_map(|(name, n)| Some((name.strip_prefix("result.")?, *n)))
-        .map(|(code, n)| (code.to_owned(), u64::try_from(n).unwrap_or(0)))
-        .collect();
-    results.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-    results
-}
-
-/// The tallies of the window at `now` and of the one before it.
-async fn read_tallies(
-    db: &Db,
-    row: &CampaignRow,
-    now: Utc,
-) -> Result<Vec<(Window, WindowTally)>, crate::adapters::store::StoreError> {
-    let limit = &row.settings.abandon_limit;
-    let here = limit.window_at(now);
-    let before = limit.window_at(Utc::from_ms(here.start.as_ms() - 1));
-    let mut tallies = Vec::new();
-    for window in [before, here] {
-        tallies.push((window, db.tally(row.id, window.start).await?));
-    }
-    Ok(tallies)
 }

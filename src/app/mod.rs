@@ -18,6 +18,7 @@ pub mod lab;
 pub mod list;
 pub mod live_views;
 pub mod output;
+mod reads;
 pub mod recovery;
 pub mod replay;
 pub mod run;

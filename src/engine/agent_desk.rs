@@ -156,7 +156,7 @@ impl Engine {
         }
     }
 
-    fn log_out(&mut self, now: Now, agent: AgentId) {
+    pub(super) fn log_out(&mut self, now: Now, agent: AgentId) {
         let Some(run) = self.agents.get_mut(&agent) else { return };
         run.leaving = None;
         match std::mem::replace(&mut run.leg, AgentLeg::None) {
@@ -244,67 +244,8 @@ impl Engine {
         self.out(Output::ToAgent(agent, news));
     }
 
-    pub(super) fn call_phone(&mut self, now: Now, agent: AgentId) {
-        let leg = LegId::from_uuid(self.dice.uuid(now.utc));
-        self.agent_legs.insert(leg, agent);
-        if let Some(run) = self.agents.get_mut(&agent) {
-            run.leg = AgentLeg::Calling { leg };
-        }
-        self.out(Output::CallAgent(agent, leg));
-    }
-
-    /// The phone is there and heard: work begins or goes on.
-    pub(super) fn phone_audible(&mut self, now: Now, agent: AgentId) {
-        let Some(run) = self.agents.get_mut(&agent) else { return };
-        run.redials = 0;
-        if run.doing == Doing::Connecting {
-            if run.pause_when_connected {
-                run.pause_when_connected = false;
-                self.set_doing(now, agent, Doing::Paused);
-            } else {
-                self.become_free(now, agent);
-            }
-        }
-    }
-
-    /// The phone is gone or silent: nobody may rely on this agent any more.
-    pub(super) fn phone_lost(&mut self, now: Now, agent: AgentId, gone: bool) {
-        let Some(run) = self.agents.get_mut(&agent) else { return };
-        if gone {
-            run.redials += 1;
-            run.leg = AgentLeg::Lost { redial_at: now.mono + REDIAL_AFTER };
-            if run.doing == Doing::LoggedOut {
-                run.leg = AgentLeg::None;
-                return;
-            }
-            if run.redials >= REDIALS_MAX {
-                run.leg = AgentLeg::None;
-                self.drop_work(now, agent);
-                self.log_out(now, agent);
-                return;
-            }
-        }
-        match run.doing {
-            Doing::Ready | Doing::Preview { .. } | Doing::Dialling { .. } => {
-                if self.drain == Drain::No {
-                    self.fact(Fact::AgentVanished(agent));
-                }
-                self.drop_work(now, agent);
-                self.set_doing(now, agent, Doing::Connecting);
-            }
-            Doing::OnCall { .. } if gone => {
-                self.drop_work(now, agent);
-            }
-            Doing::Paused => {
-                run.pause_when_connected = true;
-                self.set_doing(now, agent, Doing::Connecting);
-            }
-            Doing::OnCall { .. } | Doing::LoggedOut | Doing::Connecting | Doing::WrapUp { .. } => {}
-        }
-    }
-
     /// Gives back what an agent who is gone was working on.
-    fn drop_work(&mut self, now: Now, agent: AgentId) {
+    pub(super) fn drop_work(&mut self, now: Now, agent: AgentId) {
         let Some(run) = self.agents.get(&agent) else { return };
         match run.doing {
             Doing::OnCall { attempt } => self.agent_leaves_call(now, agent, attempt),
@@ -391,31 +332,6 @@ impl Engine {
         }
     }
 
-    pub(super) fn end_preview(
-        &mut self,
-        now: Now,
-        agent: AgentId,
-        result: CallResult,
-    ) -> Result<(), AgentRefusal> {
-        let run = self.agents.get(&agent).ok_or(AgentRefusal::Unknown)?;
-        let Doing::Preview { campaign, record, accepted: false, .. } = run.doing else {
-            return Err(AgentRefusal::WrongState);
-        };
-        self.record_skipped(now, agent, campaign, record, result);
-        self.become_free(now, agent);
-        Ok(())
-    }
-
-    /// Takes a preview away and gives the record back to the hopper.
-    pub(super) fn return_preview(&mut self, now: Now, agent: AgentId) {
-        let Some(run) = self.agents.get(&agent) else { return };
-        let Doing::Preview { campaign, record, .. } = run.doing else { return };
-        if let Some(run) = self.campaigns.get_mut(&campaign) {
-            run.hopper.put_back(record);
-        }
-        self.become_free(now, agent);
-    }
-
     /// What is due of agents: wrap-ups and previews that ran out, phones to be called again.
     pub(super) fn agent_deadlines(&mut self, now: Now) {
         let due: Vec<AgentId> = self
@@ -459,32 +375,6 @@ impl Engine {
             | Doing::Dialling { .. }
             | Doing::OnCall { .. }
             | Doing::WrapUp { .. } => {}
-        }
-    }
-
-    /// Shows a record to each ready agent of a preview campaign; dials what was accepted.
-    pub(super) fn serve_previews(&mut self, now: Now) {
-        let ready: Vec<(AgentId, CampaignId)> = self
-            .agents
-            .iter()
-            .filter(|(_, run)| run.doing == Doing::Ready && run.leaving.is_none())
-            .filter_map(|(id, run)| run.home.map(|home| (*id, home)))
-            .filter(|(_, home)| {
-                self.campaigns.get(home).is_some_and(|run| run.rules.mode == Mode::Preview)
-            })
-            .collect();
-        for (agent, campaign) in ready {
-            let Some(record) = self.next_record(now, campaign) else { continue };
-            let timeout = self.campaigns.get(&campaign).and_then(|run| run.rules.preview_timeout);
-            let until = timeout.map(|wait| now.mono + wait);
-            let preview = Doing::Preview { campaign, record, until, accepted: false };
-            self.set_doing(now, agent, preview);
-            let news = AgentNews::Preview {
-                campaign,
-                contact: record.contact,
-                until: timeout.map(|wait| now.utc + wait),
-            };
-            self.out(Output::ToAgent(agent, news));
         }
     }
 

@@ -2,10 +2,12 @@
 //!
 //! `engine.rs` is the facade. A record comes in through `hopper.rs`, is launched by `launch.rs` under
 //! `pacing.rs` and `abandon_guard.rs`, lives in `attempt_run.rs`, hears of the network through
-//! `legs.rs`, meets an agent in `matching.rs` and ends in `finish.rs`. Agents act in `agent_desk.rs`.
+//! `legs.rs`, meets an agent in `matching.rs` and ends in `finish.rs`. Agents act in
+//! `agent_desk.rs`; their phones are kept up in `agent_phones.rs`, previews shown in `previews.rs`.
 
 mod abandon_guard;
 mod agent_desk;
+mod agent_phones;
 mod agent_run;
 mod attempt_run;
 pub mod board;
@@ -22,6 +24,7 @@ mod line_budget;
 mod matching;
 pub mod output;
 mod pacing;
+mod previews;
 mod rule_clock;
 mod statistics;
 #[cfg(test)]
