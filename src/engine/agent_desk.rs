@@ -3,19 +3,16 @@
 use crate::domain::agent::AgentRefusal;
 use crate::domain::attempt::{DispositionRecord, EndedBy};
 use crate::domain::call_result::CallResult;
-use crate::domain::campaign::Mode;
 use crate::domain::disposition::NextAction;
-use crate::domain::ids::{AgentId, AttemptId, CampaignId, LegId};
+use crate::domain::ids::{AgentId, AttemptId, CampaignId};
 use crate::domain::retry::ContactNext;
 use crate::domain::time::{Mono, Now, Utc};
 
-use super::agent_run::{
-    AgentLeg, AgentRun, Doing, LastCall, Leaving, REDIAL_AFTER, REDIALS_MAX, STALE_MAX,
-};
+use super::agent_run::{AgentLeg, AgentRun, Doing, LastCall, Leaving, STALE_MAX};
 use super::attempt_run::Stage;
 use super::engine::{Drain, Engine};
 use super::input::AgentCommand;
-use super::output::{AgentNews, Fact, Output};
+use super::output::{AgentNews, Output};
 
 impl Engine {
     pub(super) fn agent_command(&mut self, now: Now, agent: AgentId, command: AgentCommand) {
