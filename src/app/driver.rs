@@ -255,7 +255,11 @@ impl Driver {
             MediaEvent::Stale(leg) => self.feed(Input::Leg(leg, LegEvent::MediaStale)),
             MediaEvent::Played(leg) => self.feed(Input::Leg(leg, LegEvent::Played)),
             MediaEvent::Closed(leg, stats) => {
-                metrics::rtp_lost(stats.received.lost);
+                metrics::rtp_leg(
+                    stats.received.packets,
+                    u64::from(stats.packets_out),
+                    stats.received.lost,
+                );
                 tracing::debug!(call.leg = %leg, rtp = ?stats, "media closed");
             }
             MediaEvent::Failed(leg, why) => {

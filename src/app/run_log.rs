@@ -13,6 +13,7 @@ use std::thread::JoinHandle;
 
 use serde::Serialize;
 
+use crate::adapters::telemetry::metrics;
 use crate::domain::time::{Duration, Now};
 use crate::engine::Engine;
 use crate::engine::input::Input;
@@ -99,16 +100,19 @@ impl RunLog {
         let outputs = engine.handle(now, input);
         if self.needs_segment {
             self.dropped += 1;
+            metrics::run_log(0, 1);
             return outputs;
         }
         let step = StepRef { now, input: &logged, digest: digest(&outputs) };
         let entry = encode(&EntryRef::Step(step));
-        self.written += entry.len() as u64;
+        let bytes = entry.len() as u64;
+        self.written += bytes;
         match self.blocks.try_send(Block::Entry(entry)) {
-            Ok(()) => {}
+            Ok(()) => metrics::run_log(bytes, 0),
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
                 self.needs_segment = true;
                 self.dropped += 1;
+                metrics::run_log(0, 1);
             }
         }
         outputs

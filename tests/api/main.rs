@@ -4,6 +4,7 @@
 mod access;
 mod contract;
 mod desk;
+mod docs;
 mod events;
 mod manager;
 mod openapi;

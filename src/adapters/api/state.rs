@@ -9,7 +9,7 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::adapters::gate::{Gate, GateError, Reload};
 use crate::adapters::store::Db;
-use crate::adapters::telemetry::metrics::Metrics;
+use crate::adapters::telemetry::metrics::{self, Metrics};
 use crate::domain::time::Utc;
 
 use super::auth::User;
@@ -70,6 +70,7 @@ impl ApiState {
     /// The state of a process that begins now.
     pub fn new(options: ApiOptions) -> Self {
         let started = (options.clock)();
+        metrics::started(started.as_ms());
         // Event ids begin with the time of the start, so that they grow across restarts too.
         let last_event = AtomicU64::new(u64::try_from(started.as_ms()).unwrap_or(0) << 10);
         Self(Arc::new(Inner {

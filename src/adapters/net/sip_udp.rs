@@ -13,6 +13,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 
+use crate::adapters::telemetry::metrics::{self, Direction};
 use crate::domain::time::{Duration, Mono};
 use crate::protocols::sip::{Command, Endpoint, EndpointConfig, Event, Output};
 
@@ -146,6 +147,7 @@ impl SipUdp {
             // WouldBlock ends the round; anything else is an old ICMP error that concerns one
             // earlier datagram, whose transaction has its own timer.
             let Ok((length, from)) = self.socket.try_recv_from(buffer) else { return };
+            metrics::sip_packet(Direction::In);
             let now = (self.clock)();
             self.endpoint.handle_datagram(now, from, buffer.get(..length).unwrap_or_default());
             self.flush(now).await;
@@ -157,6 +159,7 @@ impl SipUdp {
         while let Some(output) = self.endpoint.poll_output() {
             match output {
                 Output::Send { to, bytes } => {
+                    metrics::sip_packet(Direction::Out);
                     if self.socket.send_to(&bytes, to).await.is_err() {
                         self.endpoint.handle_send_error(now, &bytes);
                     }

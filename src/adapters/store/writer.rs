@@ -17,6 +17,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
+use crate::adapters::telemetry::metrics;
 use crate::domain::attempt::{Intent, IntentRefusal, Record};
 use crate::domain::ids::{AttemptId, CampaignId, ContactId, LegId};
 use crate::domain::time::Utc;
@@ -291,9 +292,17 @@ impl Writer {
     async fn write_patiently(&mut self, jobs: &[Job]) -> Result<Outcome, Failure> {
         let mut tries = 0;
         loop {
+            let began = Instant::now();
             match self.batcher.write(jobs).await {
                 Err(failure) if failure.error.is_conflict() && tries < CONFLICTS_MAX => tries += 1,
-                other => return other,
+                Ok(outcome) => {
+                    metrics::store_commit(began.elapsed(), jobs.len());
+                    return Ok(outcome);
+                }
+                Err(failure) => {
+                    metrics::store_error();
+                    return Err(failure);
+                }
             }
         }
     }
@@ -396,6 +405,7 @@ impl Writer {
 
     fn tell_status(&self) {
         let (waiting, is_down) = (self.waiting.len(), self.retry.is_some());
+        metrics::store_waiting(waiting);
         self.status.send_if_modified(|status| {
             let is_new = (status.waiting, status.is_down) != (waiting, is_down);
             (status.waiting, status.is_down) = (waiting, is_down);

@@ -83,9 +83,9 @@ metrics_table! {
     SIP_PACKETS = "campanile_sip_packets_total", Counter, ["direction"],
         "SIP datagrams, in and out.";
     RTP_PACKETS = "campanile_rtp_packets_total", Counter, ["direction"],
-        "RTP packets, in and out.";
+        "RTP packets, in and out, counted when a leg is closed.";
     RTP_LOST = "campanile_rtp_lost_packets_total", Counter, [],
-        "RTP packets that never came, by sequence number.";
+        "RTP packets that never came, by sequence number, counted when a leg is closed.";
     STORE_COMMIT = "campanile_store_commit_seconds", Histogram, [],
         "How long a commit of the writer took.";
     STORE_BATCH = "campanile_store_commit_writes", Histogram, [],
@@ -102,7 +102,7 @@ metrics_table! {
         "Age of the oldest CRM event that waits.";
     RUN_LOG_BYTES = "campanile_run_log_bytes_total", Counter, [], "Bytes written to the run log.";
     RUN_LOG_LOST = "campanile_run_log_lost_total", Counter, [],
-        "Inputs that are missing in the run log, because its writer was behind or failed.";
+        "Inputs that are missing in the run log, because the disk was too slow or failed.";
     HTTP_REQUESTS = "campanile_http_requests_total", Counter, ["method", "route", "status"],
         "HTTP requests of the API.";
     HTTP_SECONDS = "campanile_http_request_seconds", Histogram, ["route"],
@@ -300,30 +300,27 @@ pub fn sip_event(event: &'static str) {
     counter!(SIP_EVENTS, "event" => event).increment(1);
 }
 
-/// Counts SIP datagrams.
-pub fn sip_packets(direction: Direction, count: u64) {
-    counter!(SIP_PACKETS, "direction" => direction.label()).increment(count);
+/// Counts a SIP datagram.
+pub fn sip_packet(direction: Direction) {
+    counter!(SIP_PACKETS, "direction" => direction.label()).increment(1);
 }
 
-/// Counts RTP packets.
-pub fn rtp_packets(direction: Direction, count: u64) {
-    counter!(RTP_PACKETS, "direction" => direction.label()).increment(count);
-}
-
-/// Counts RTP packets that never came.
-pub fn rtp_lost(count: u64) {
-    counter!(RTP_LOST).increment(count);
+/// Counts the RTP packets of a leg that is closed.
+pub fn rtp_leg(came: u64, sent: u64, lost: u64) {
+    counter!(RTP_PACKETS, "direction" => Direction::In.label()).increment(came);
+    counter!(RTP_PACKETS, "direction" => Direction::Out.label()).increment(sent);
+    counter!(RTP_LOST).increment(lost);
 }
 
 /// A commit of the writer: how long it took and how many writes shared it.
-pub fn store_commit(took: Duration, writes: u32) {
+pub fn store_commit(took: Duration, writes: usize) {
     histogram!(STORE_COMMIT).record(took.as_secs_f64());
-    histogram!(STORE_BATCH).record(f64::from(writes));
+    histogram!(STORE_BATCH).record(writes as f64);
 }
 
 /// Writes that wait for the database.
-pub fn store_waiting(writes: u32) {
-    gauge!(STORE_WAITING).set(f64::from(writes));
+pub fn store_waiting(writes: usize) {
+    gauge!(STORE_WAITING).set(writes as f64);
 }
 
 /// A commit failed.
