@@ -224,3 +224,33 @@ fn every_test_that_the_status_names_exists() {
         tests.iter().filter(|name| !sources.contains(&format!("fn {name}("))).collect();
     assert!(absent.is_empty(), "docs/status.md names tests that do not exist: {absent:#?}");
 }
+
+/// Documents of the repository with their folder.
+fn documents(files: &[String]) -> impl Iterator<Item = (&String, String)> {
+    let is_document = |file: &&String| {
+        file.ends_with(".md") && (file.starts_with("docs/") || !file.contains('/'))
+    };
+    files.iter().filter(is_document).map(|file| (file, read(file)))
+}
+
+/// A file may be named from any folder on: `store/intents.rs` is one of ours.
+#[test]
+fn the_map_names_source_files_that_exist() {
+    const OF_CODE: [&str; 3] = [".rs", ".ts", ".svelte"];
+    let files = repository();
+    let mut faults = Vec::new();
+    for (document, text) in documents(&files) {
+        let is_path = |name: &&str| {
+            OF_CODE.iter().any(|end| name.ends_with(end)) && !name.contains([' ', '*', '{', '<'])
+        };
+        for name in marked(&text).filter(is_path) {
+            let exists = files.iter().any(|file| {
+                file.strip_suffix(name).is_some_and(|head| head.is_empty() || head.ends_with('/'))
+            });
+            if !exists {
+                faults.push(format!("{document}: there is no {name}"));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "\n{}", faults.join("\n"));
+}
