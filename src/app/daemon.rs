@@ -126,6 +126,7 @@ impl Daemon {
             media,
             media_events,
             gate: gate_driver,
+            networks: config.sip.networks.clone(),
             orphans,
             stop: stop_driver,
             drain: Duration::from_secs(u64::from(config.shutdown.drain_s)),

@@ -14,6 +14,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::sleep;
 
@@ -82,6 +83,8 @@ pub struct DriverParts {
     pub gate: GateDriver,
     /// 0 while running, 1 to drain, 2 to hurry.
     pub stop: watch::Receiver<u8>,
+    /// Networks of the configuration from which requests that open a dialog are answered, too.
+    pub networks: Vec<IpNet>,
     /// Legs of the last run that are being ended.
     pub orphans: BTreeMap<LegId, Orphaned>,
     /// How long a drain may take before talks are ended.
@@ -124,6 +127,7 @@ pub struct Driver {
     gate: GateDriver,
     stop: watch::Receiver<u8>,
     drain: Duration,
+    pub(super) networks: Vec<IpNet>,
     pub(super) later_in: mpsc::Sender<Later>,
     later: mpsc::Receiver<Later>,
     pub(super) views: LiveViews,
@@ -166,6 +170,7 @@ impl Driver {
             gate: parts.gate,
             stop: parts.stop,
             drain: parts.drain,
+            networks: parts.networks,
             later_in,
             later,
             views: LiveViews::default(),

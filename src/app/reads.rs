@@ -113,7 +113,8 @@ impl Driver {
 
     /// Requests that open a dialog are answered only from trunks and agents' phones.
     pub(super) fn tell_networks(&mut self) {
-        let networks = self.book.networks();
+        let mut networks = self.book.networks();
+        networks.extend(&self.networks);
         self.command(sip::Command::Networks(networks));
     }
 

@@ -25,7 +25,11 @@ impl Engine {
         }
         for campaign in order {
             self.refill(now, campaign);
+            let before = self.campaigns.get(&campaign).map(|run| run.pacing);
             let pacing = self.launch_campaign(now, campaign);
+            if pacing == Pacing::Bound && before != Some(Pacing::Bound) {
+                self.fact(Fact::HeldBack(campaign));
+            }
             if let Some(run) = self.campaigns.get_mut(&campaign) {
                 run.pacing = pacing;
             }
@@ -108,7 +112,6 @@ impl Engine {
     ) -> Result<(), Pacing> {
         let agent = previewed.map(|(agent, _)| agent);
         if agent.is_none() && !self.bound_allows(campaign) {
-            self.fact(Fact::HeldBack(campaign));
             return Err(Pacing::Bound);
         }
         let lines = self.lines(|run| run.key().campaign == campaign);

@@ -111,7 +111,7 @@ pub enum Fact {
     AnswerToAgent(CampaignId, u64),
     /// An agent who was relied upon went away.
     AgentVanished(AgentId),
-    /// The bound held this launch back.
+    /// From now on the bound holds launches back.
     HeldBack(CampaignId),
     /// The wall clock jumped by so many milliseconds; dialling waits for `RulesChecked`.
     ClockStepped(i64),

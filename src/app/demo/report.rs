@@ -33,6 +33,8 @@ pub(super) struct Report {
     live_answers: u64,
     connected: u64,
     abandoned: u64,
+    /// Of these, from causes outside the promise: a vanished agent, an answer that crossed a CANCEL.
+    abandoned_outside: u32,
     abandon_rate: f64,
     abandon_limit: f64,
     agent_utilisation: f64,
@@ -113,6 +115,7 @@ pub(super) async fn close(demo: Demo, over: Over, took: Mono) -> anyhow::Result<
         live_answers: answered,
         connected: ledger.connects,
         abandoned,
+        abandoned_outside: board.abandon.outside,
         abandon_rate: if answered == 0 { 0.0 } else { abandoned as f64 / answered as f64 },
         abandon_limit: f64::from(board.abandon.limit_ppm) / 1e6,
         agent_utilisation: board.utilisation,
@@ -182,7 +185,8 @@ impl Report {
         let or_dash = |ms: Option<f64>| ms.map_or("–".to_owned(), |ms| format!("{ms:.1} ms"));
         output::line("");
         output::line(&format!(
-            "{} attempts in {:.0} s: {} answered, {} connected, {} abandoned ({} of at most {})",
+            "{} attempts in {:.0} s: {} answered, {} connected, {} abandoned ({} of at most {}; {} from causes \
+             outside the promise)",
             self.attempts.total,
             self.took_s,
             self.live_answers,
@@ -190,6 +194,7 @@ impl Report {
             self.abandoned,
             percent(self.abandon_rate),
             percent(self.abandon_limit),
+            self.abandoned_outside,
         ));
         output::line(&format!(
             "agents {} busy; answer to agent {} median, {} p99; CRM events {} written, {} delivered",

@@ -66,10 +66,10 @@ fn expected(demo: &Demo) -> Duration {
     // Answers by people and machines; 90 s and 15 s, machines are told apart within seconds.
     let handle_s = 0.30 * 105.0 + 0.20 * 25.0;
     let busy = match args.mode {
-        ModeWord::Predictive => 0.75,
-        ModeWord::Power => 0.65,
-        ModeWord::Progressive => 0.55,
-        ModeWord::Preview => 0.45,
+        ModeWord::Predictive => 0.58,
+        ModeWord::Power => 0.55,
+        ModeWord::Progressive => 0.48,
+        ModeWord::Preview => 0.40,
     };
     let work = f64::from(args.contacts) * handle_s / (f64::from(args.agents) * busy);
     Duration::from_secs_f64((work + 30.0) / args.speed + 5.0)
