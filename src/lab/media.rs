@@ -165,7 +165,9 @@ impl Media {
         let counters = Arc::new(Counters::default());
         let mut dice = Dice::of(self.seed, &[OF_STREAM, id]);
         let mut random = [0; 10];
-        random.iter_mut().for_each(|byte| *byte = dice.bits().to_be_bytes()[0]);
+        for byte in &mut random {
+            *byte = dice.bits().to_be_bytes()[0];
+        }
         let party = Party {
             socket,
             counters: counters.clone(),
