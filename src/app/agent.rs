@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::cli::Remote;
-use super::client::{Client, block_on};
+use super::client::{Client, block_on, part};
 use super::output;
 
 /// `campanile agent …`
@@ -58,8 +58,8 @@ async fn add(args: AddArgs) -> anyhow::Result<ExitCode> {
         output::json(&made);
         return Ok(ExitCode::SUCCESS);
     }
-    output::line(&format!("agent {}: {}", made["id"], args.name));
-    if let Some(link) = made["link"].as_str() {
+    output::line(&format!("agent {}: {}", part(&made, "id"), args.name));
+    if let Some(link) = part(&made, "link").as_str() {
         // The daemon may not know under which name it is reached; a bare path is made whole.
         let link = if link.starts_with('/') { client.page(link) } else { link.to_owned() };
         output::line(&format!("log-in link, good for one use: {link}"));

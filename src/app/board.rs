@@ -11,10 +11,11 @@ const RESULTS_MAX: usize = 8;
 /// Draws a board in some fifteen lines.
 pub fn draw(board: &BoardView) -> String {
     let contacts = &board.contacts;
-    let share = |n: u64| if contacts.total == 0 { 0 } else { n * BAR / contacts.total };
-    let done = share(contacts.closed);
+    // Of nobody nothing is done.
+    let share = |of: u64| (contacts.closed * of).checked_div(contacts.total).unwrap_or(0);
+    let done = share(BAR);
     let bar: String = (0..BAR).map(|at| if at < done { '█' } else { '░' }).collect();
-    let percent = if contacts.total == 0 { 0 } else { contacts.closed * 100 / contacts.total };
+    let percent = share(100);
     let mut lines = vec![
         format!("{} (campaign {}): {}, {}", board.name, board.campaign, board.state, board.mode),
         format!("  {bar} {percent} %"),

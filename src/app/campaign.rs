@@ -12,7 +12,7 @@ use crate::adapters::views::BoardView;
 
 use super::board;
 use super::cli::{ModeWord, Remote};
-use super::client::{Client, ClientError, block_on};
+use super::client::{Client, ClientError, block_on, part};
 use super::output;
 
 /// How often `--watch` draws anew.
@@ -184,8 +184,8 @@ async fn create(args: CreateArgs) -> anyhow::Result<ExitCode> {
     if args.remote.json {
         output::json(&made);
     } else {
-        output::line(&format!("campaign {}: {}", made["id"], args.name));
-        output::line(&format!("start it:  campanile campaign start {}", made["id"]));
+        output::line(&format!("campaign {}: {}", part(&made, "id"), args.name));
+        output::line(&format!("start it:  campanile campaign start {}", part(&made, "id")));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -196,7 +196,7 @@ async fn order(args: OneArgs, verb: &str) -> anyhow::Result<ExitCode> {
     if args.remote.json {
         output::json(&answer);
     } else {
-        let state = answer["state"].as_str().unwrap_or("?");
+        let state = part(&answer, "state").as_str().unwrap_or("?");
         output::line(&format!("campaign {} is {state}", args.id));
     }
     Ok(ExitCode::SUCCESS)
@@ -242,9 +242,10 @@ async fn all(client: &Client, as_json: bool) -> anyhow::Result<ExitCode> {
         other => other.to_string(),
     };
     let row = |campaign: &Value| {
-        let contacts = &campaign["contacts"];
-        let keys = ["id", "name", "state", "mode"].map(|key| text(&campaign[key]));
-        let counts = ["total", "ready", "waits", "live", "closed"].map(|key| text(&contacts[key]));
+        let contacts = part(campaign, "contacts");
+        let keys = ["id", "name", "state", "mode"].map(|key| text(part(campaign, key)));
+        let counts =
+            ["total", "ready", "waits", "live", "closed"].map(|key| text(part(contacts, key)));
         keys.into_iter().chain(counts).collect::<Vec<_>>()
     };
     let head = ["id", "name", "state", "mode", "contacts", "ready", "later", "live", "done"];

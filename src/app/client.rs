@@ -1,5 +1,6 @@
 //! Talks to a running daemon over its HTTP API, for the command line.
 
+use std::fmt::Write as _;
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
@@ -158,6 +159,11 @@ pub async fn read<T: DeserializeOwned>(answer: Response) -> Result<T, ClientErro
     serde_json::from_slice(bytes).map_err(|error| ClientError::Broken(error.to_string()))
 }
 
+/// A member of an answer; `null` where there is none.
+pub fn part<'v>(answer: &'v Value, name: &str) -> &'v Value {
+    answer.get(name).unwrap_or(&Value::Null)
+}
+
 /// Runs one command's conversation to its end.
 pub fn block_on<T>(conversation: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(conversation)
@@ -170,7 +176,8 @@ pub fn encoded(text: &str) -> String {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
             out.push(char::from(byte));
         } else {
-            out.push_str(&format!("%{byte:02X}"));
+            // Writing to a string cannot fail.
+            write!(out, "%{byte:02X}").ok();
         }
     }
     out

@@ -348,7 +348,7 @@ impl PortRange {
         let (first, last) = text.split_once('-').ok_or(FORM)?;
         let first: u16 = first.trim().parse().map_err(|_| FORM)?;
         let last: u16 = last.trim().parse().map_err(|_| FORM)?;
-        if first == 0 || first % 2 != 0 || last <= first {
+        if first == 0 || !first.is_multiple_of(2) || last <= first {
             return Err(FORM);
         }
         Ok(Self { first, last })

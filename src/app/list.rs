@@ -8,13 +8,13 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use indicatif::ProgressBar;
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
 use tokio::io::AsyncReadExt as _;
 
 use crate::adapters::secret::SecretRef;
 
 use super::cli::Remote;
-use super::client::{Client, ClientError, block_on, encoded, read};
+use super::client::{Client, ClientError, block_on, encoded, part, read};
 use super::output::{self, Unit};
 
 /// How often a pull's progress is asked for.
@@ -120,7 +120,7 @@ async fn import(args: ImportArgs) -> anyhow::Result<ExitCode> {
     ];
     for (key, value) in options {
         if let Some(value) = value {
-            query.push_str(&format!("&{key}={}", encoded(&value)));
+            query = format!("{query}&{key}={}", encoded(&value));
         }
     }
     let bar = output::progress(size, Unit::Bytes, &name);
@@ -158,13 +158,15 @@ fn chunks(
 
 async fn pull(args: PullArgs) -> anyhow::Result<ExitCode> {
     let client = Client::of(&args.remote)?;
-    let mut body = json!({ "name": args.name, "url": args.segment });
+    let mut body = Map::new();
+    body.insert("name".into(), args.name.clone().into());
+    body.insert("url".into(), args.segment.into());
     let reading = &args.reading;
     if let Some(reference) = &args.crm_token {
         let secret = SecretRef::parse(reference)
             .and_then(|reference| reference.read())
             .map_err(|error| ClientError::Usage(format!("--crm-token: {error}")))?;
-        body["token"] = secret.reveal().into();
+        body.insert("token".into(), secret.reveal().into());
     }
     let options = [
         ("map", (!reading.map.is_empty()).then(|| reading.map.join(","))),
@@ -173,24 +175,24 @@ async fn pull(args: PullArgs) -> anyhow::Result<ExitCode> {
     ];
     for (key, value) in options {
         if let Some(value) = value {
-            body[key] = value.into();
+            body.insert(key.into(), value.into());
         }
     }
     let started = client.post("/lists/pull", &body).await?;
-    let job = match &started["job"] {
+    let job = match part(&started, "job") {
         Value::String(id) => id.clone(),
         id => id.to_string(),
     };
     let job = wait_for(&client, &job, &args.name).await?;
-    if job["state"] == "failed" {
-        let why = job["error"].as_str().unwrap_or("no reason given").to_owned();
+    if part(&job, "state") == "failed" {
+        let why = part(&job, "error").as_str().unwrap_or("no reason given").to_owned();
         anyhow::bail!("the pull failed, there is no list: {why}");
     }
     let rejects = reading
         .rejects
         .clone()
         .unwrap_or_else(|| PathBuf::from(format!("{}.rejects.csv", file_name(&args.name))));
-    finish(&client, &job["report"], &args.name, &rejects, args.remote.json).await
+    finish(&client, part(&job, "report"), &args.name, &rejects, args.remote.json).await
 }
 
 /// A list's name as a file's: nothing that a path would understand.
@@ -203,15 +205,15 @@ async fn wait_for(client: &Client, job: &str, name: &str) -> anyhow::Result<Valu
     let mut counted = false;
     loop {
         let state: Value = client.get(&format!("/jobs/{}", encoded(job))).await?;
-        if state["state"] != "running" {
+        if part(&state, "state") != "running" {
             bar.finish_and_clear();
             return Ok(state);
         }
-        if let Some(total) = state["total"].as_u64().filter(|total| *total > 0 && !counted) {
+        if let Some(total) = part(&state, "total").as_u64().filter(|total| *total > 0 && !counted) {
             counted = true;
             bar.set_length(total);
         }
-        bar.set_position(state["done"].as_u64().unwrap_or(0));
+        bar.set_position(part(&state, "done").as_u64().unwrap_or(0));
         tokio::time::sleep(POLL).await;
     }
 }
@@ -223,8 +225,8 @@ async fn finish(
     rejects: &Path,
     as_json: bool,
 ) -> anyhow::Result<ExitCode> {
-    let count = |key: &str| report[key].as_u64().unwrap_or(0);
-    let list = report["list"].as_i64().context("the daemon named no list")?;
+    let count = |key: &str| part(report, key).as_u64().unwrap_or(0);
+    let list = part(report, "list").as_i64().context("the daemon named no list")?;
     let mut report = report.clone();
     if count("rejected") > 0 {
         let request = client.request(Method::GET, &format!("/lists/{list}/rejects"));
@@ -232,7 +234,9 @@ async fn finish(
         tokio::fs::write(rejects, &bytes)
             .await
             .with_context(|| format!("cannot write {}", rejects.display()))?;
-        report["rejects_file"] = rejects.display().to_string().into();
+        if let Some(report) = report.as_object_mut() {
+            report.insert("rejects_file".into(), rejects.display().to_string().into());
+        }
     }
     if as_json {
         output::json(&report);

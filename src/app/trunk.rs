@@ -13,7 +13,7 @@ use crate::domain::phone::E164;
 use crate::domain::trunk::TrunkSettings;
 
 use super::cli::{EXIT_FAILED, Remote};
-use super::client::{Client, block_on};
+use super::client::{Client, block_on, part};
 use super::output;
 
 /// `campanile trunk …`
@@ -125,8 +125,8 @@ async fn add(args: AddArgs) -> anyhow::Result<ExitCode> {
     if args.remote.json {
         output::json(&made);
     } else {
-        output::line(&format!("trunk {}: {}", made["id"], settings.name));
-        output::line(&format!("is it there?  campanile trunk check {}", made["id"]));
+        output::line(&format!("trunk {}: {}", part(&made, "id"), settings.name));
+        output::line(&format!("is it there?  campanile trunk check {}", part(&made, "id")));
     }
     if dials_nothing {
         output::note("note: without --allow this trunk dials no number");

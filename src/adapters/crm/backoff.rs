@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::domain::time::Utc;
 
 /// The longest wait that a receiver may ask for.
-pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 3_600);
+pub const RETRY_AFTER_MAX: Duration = Duration::from_hours(24);
 
 /// Waits after the first, second … failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +44,7 @@ impl Schedule {
         let last = self.steps.len().saturating_sub(1);
         let step = usize::try_from(tries.saturating_sub(1)).unwrap_or(usize::MAX).min(last);
         let step = self.steps.get(step).copied().unwrap_or_default();
-        step - (step / 5).mul_f64(f64::from(dice) / f64::from(u32::MAX))
+        step.saturating_sub((step / 5).mul_f64(f64::from(dice) / f64::from(u32::MAX)))
     }
 
     /// Whether an event that failed `tries` times on its own account is given up.

@@ -21,9 +21,9 @@ const PAGES_MAX: u32 = 100_000;
 /// The largest page, bytes: five hundred records of 64 kB.
 const PAGE_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// How long one page may take.
-const PAGE_TIMEOUT: Duration = Duration::from_secs(60);
+const PAGE_TIMEOUT: Duration = Duration::from_mins(1);
 /// The longest wait that a CRM may ask of a pull; a longer one ends it.
-const WAIT_MAX: Duration = Duration::from_secs(120);
+const WAIT_MAX: Duration = Duration::from_mins(2);
 
 /// Where a segment is.
 pub struct Segment {
@@ -153,10 +153,9 @@ async fn feed(
             None => is_full,
         };
         match next {
-            Next::Last => return Ok(()),
             Next::At(next) => pages.turn_to(&next)?,
             Next::Unsaid if is_more => pages.turn(first),
-            Next::Unsaid => return Ok(()),
+            Next::Last | Next::Unsaid => return Ok(()),
         }
         if pages.page > PAGES_MAX {
             let why = format!("more than {PAGES_MAX} pages");

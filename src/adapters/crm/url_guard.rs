@@ -71,20 +71,19 @@ fn is_public_v4(ip: Ipv4Addr) -> bool {
 }
 
 fn is_public_v6(ip: Ipv6Addr) -> bool {
-    let [a, b, c, d, e, f, g, h] = ip.segments();
-    let embedded = |high: u16, low: u16| {
-        let ([w, x], [y, z]) = (high.to_be_bytes(), low.to_be_bytes());
-        is_public_v4(Ipv4Addr::new(w, x, y, z))
-    };
-    match (a, b) {
+    let segments = ip.segments();
+    let [first, second, third, ..] = segments;
+    let v4_of = |high: u16, low: u16| Ipv4Addr::from_bits((u32::from(high) << 16) | u32::from(low));
+    match (first, second, segments) {
         // IPv4 in IPv6: mapped and compatible addresses, NAT64, 6to4.
-        (0, 0) if (c, d, e) == (0, 0, 0) && matches!(f, 0 | 0xffff) => embedded(g, h),
-        (0x64, 0xff9b) => (c, d, e, f) == (0, 0, 0, 0) && embedded(g, h),
-        (0x2002, _) => embedded(b, c),
+        (_, _, [0, 0, 0, 0, 0, 0 | 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low]) => {
+            is_public_v4(v4_of(high, low))
+        }
+        (0x2002, _, _) => is_public_v4(v4_of(second, third)),
         // Teredo, benchmarks, documentation.
-        (0x2001, 0 | 2 | 0xdb8) | (0x3fff, _) => false,
+        (0x2001, 0 | 2 | 0xdb8, _) | (0x3fff, _, _) => false,
         // The rest of global unicast is 2000::/3: no unique local, link-local or multicast address.
-        _ => a & 0xe000 == 0x2000,
+        _ => first & 0xe000 == 0x2000,
     }
 }
 

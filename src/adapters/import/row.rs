@@ -170,16 +170,14 @@ pub fn contact<'v>(
             Target::FirstName => value.clone_into(&mut first),
             Target::LastName => value.clone_into(&mut last),
             Target::ExternalRef => value.clone_into(&mut external_ref),
-            Target::Zone if value.is_empty() => {}
+            Target::Zone | Target::Priority | Target::Field(_) if value.is_empty() => {}
             Target::Zone => {
                 let read = parse_zone(value);
                 zone = Some(read.ok_or_else(|| fault("unknown time zone".into()))?);
             }
-            Target::Priority if value.is_empty() => {}
             Target::Priority => {
                 priority = value.parse().map_err(|_| fault("not a whole number".into()))?;
             }
-            Target::Field(_) if value.is_empty() => {}
             Target::Field(name) => fields.push((name.clone(), value.to_owned())),
         }
     }
