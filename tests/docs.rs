@@ -184,6 +184,12 @@ fn the_tables_of_call_results_are_those_of_the_code() {
     assert_eq!(document, wanted, "{DOCUMENT}: the code says otherwise; see tests/docs.rs");
 }
 
+#[test]
+fn the_readme_counts_the_call_results_right() {
+    let count = format!("[{} of them]", RESULTS.len());
+    assert!(read("README.md").contains(&count), "README.md: write {count}");
+}
+
 /// Names in `code` marks.
 fn marked(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
