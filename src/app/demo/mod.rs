@@ -35,8 +35,8 @@ struct Demo {
     campaign: i64,
     /// The link that opens the manager's page.
     manager: String,
-    /// The link that opens an agent's page.
-    agent: Option<String>,
+    /// The link that opens the page of an agent without a robot.
+    own_desk: String,
 }
 
 /// Runs `campanile demo`.
@@ -63,7 +63,9 @@ async fn play(args: DemoArgs, dir: PathBuf, metrics: Metrics) -> anyhow::Result<
     let began = Clock::start();
     let config = config(&args, dir);
     let daemon = Daemon::start(&config, metrics).await?;
-    let world_config = WorldConfig::on_loopback(args.contacts, args.agents, args.seed, args.speed);
+    // One phone more than robots: whoever watches may sit down at it.
+    let phones = args.agents + 1;
+    let world_config = WorldConfig::on_loopback(args.contacts, phones, args.seed, args.speed);
     let lab_clock = Clock::start();
     let world = World::start(world_config, Arc::new(move || lab_clock.now()))
         .await
@@ -75,7 +77,7 @@ async fn play(args: DemoArgs, dir: PathBuf, metrics: Metrics) -> anyhow::Result<
         daemon,
         campaign: set_up.campaign,
         manager: set_up.manager_link,
-        agent: set_up.agent_link,
+        own_desk: set_up.own_desk_link,
     };
     watch::introduce(&demo);
     let why_over = watch::watch(&demo).await?;

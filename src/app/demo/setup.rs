@@ -30,7 +30,7 @@ const POWER_RATIO_PERCENT: u32 = 200;
 pub(super) struct SetUp {
     pub(super) campaign: i64,
     pub(super) manager_link: String,
-    pub(super) agent_link: Option<String>,
+    pub(super) own_desk_link: String,
 }
 
 /// Makes everything and starts the campaign; the agents sit down last.
@@ -60,22 +60,28 @@ pub(super) async fn set_up(
     let campaign = campaign["id"].as_i64().context("the campaign has no id")?;
 
     let mut tokens = Vec::new();
-    let mut agent_link = None;
+    let mut own_desk_link = String::new();
+    let robots = usize::try_from(args.agents).unwrap_or(0);
     for (n, phone) in info.phones.iter().enumerate() {
+        let is_robot = n < robots;
+        let name = if is_robot { format!("Agent {}", n + 1) } else { "You".to_owned() };
         let agent = json!({
-            "name": format!("Agent {}", n + 1),
+            "name": name,
             "phone": phone,
             "campaigns": [campaign],
-            "with_token": true,
+            "with_token": is_robot,
         });
         let made = api.post("/agents", &agent).await?;
-        tokens.push(made["token"].as_str().context("the agent has no token")?.to_owned());
-        agent_link.get_or_insert(made["link"].as_str().unwrap_or_default().to_owned());
+        if is_robot {
+            tokens.push(made["token"].as_str().context("the agent has no token")?.to_owned());
+        } else {
+            made["link"].as_str().context("the agent has no link")?.clone_into(&mut own_desk_link);
+        }
     }
     api.post(&format!("/campaigns/{campaign}/start"), &json!({})).await?;
     world.seat_agents(daemon.base_url.clone(), tokens)?;
     let manager_link = daemon.first_link.clone().unwrap_or_else(|| daemon.base_url.clone());
-    Ok(SetUp { campaign, manager_link, agent_link })
+    Ok(SetUp { campaign, manager_link, own_desk_link })
 }
 
 /// A trunk on loopback, and nowhere else: the demo's numbers are fiction.

@@ -41,9 +41,7 @@ pub(super) fn introduce(demo: &Demo) {
         args.speed
     ));
     say(&format!("  manager   {}", demo.manager));
-    if let Some(agent) = &demo.agent {
-        say(&format!("  agent 1   {agent}"));
-    }
+    say(&format!("  your desk {}  (log in, and take calls yourself)", demo.own_desk));
     say(&format!("  metrics   {}/metrics", demo.daemon.base_url));
     say("  calling hours are all day and night here; a real campaign keeps the law's");
     if let Some(seconds) = args.seconds {
