@@ -65,8 +65,8 @@ async function look(page, { language, theme }) {
 
 async function board(page, out) {
   await page.waitForSelector('canvas');
-  // Numbers that move: two seconds of board events.
-  await page.waitForTimeout(2_000);
+  // Numbers that move, for as long as an expected end needs.
+  await page.waitForTimeout(13_000);
   for (const how of LOOKS) {
     await look(page, how);
     await checkAccess(page, `the manager’s page, ${how.language}`);
