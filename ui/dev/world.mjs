@@ -16,6 +16,21 @@ function dice(seed) {
   };
 }
 
+/** The abandon rate of a campaign that never ran. */
+const NOTHING = {
+  abandoned: 0,
+  answered: 0,
+  rate_ppm: 0,
+  limit_ppm: 0,
+  formula: '',
+  clock_start: '',
+  wait_ms: 0,
+  window_start_ms: 0,
+  window_end_ms: 0,
+  zone: '',
+  outside: 0,
+};
+
 export class World {
   campaigns = new Map();
   desks = new Map();
@@ -55,7 +70,13 @@ export class World {
       username: null,
       password: null,
     });
-    this.lists.push({ id: 1, name: 'Spring offer', accepted: 1000 });
+    this.lists.push({
+      id: 1,
+      name: 'Spring offer',
+      source: 'upload',
+      state: 'ready',
+      contacts: 1000,
+    });
     this.addCampaign('Spring offer', { kind: 'predictive' }, 1000, 20);
     this.addCampaign('Renewals, second round', { kind: 'progressive' }, 240, 4, 'paused');
     this.addCampaign('Key accounts', { kind: 'preview' }, 60, 2, 'created');
@@ -239,22 +260,25 @@ export class World {
             ['do_not_call', 2],
           ]
         : [],
-      abandon: {
-        abandoned: campaign.abandoned,
-        answered: campaign.answered,
-        rate_ppm: ratePpm(campaign),
-        limit_ppm: ABANDON_LIMIT_PPM,
-        formula: 'abandoned_plus_connected',
-        clock_start: 'answer',
-        wait_ms: 2000,
-        window_start_ms: start,
-        window_end_ms: start + 86_400_000,
-        zone: 'Europe/London',
-        outside: 0,
-      },
+      abandon:
+        campaign.state === 'created'
+          ? NOTHING
+          : {
+              abandoned: campaign.abandoned,
+              answered: campaign.answered,
+              rate_ppm: ratePpm(campaign),
+              limit_ppm: ABANDON_LIMIT_PPM,
+              formula: 'abandoned_plus_connected',
+              clock_start: 'answer',
+              wait_ms: 2000,
+              window_start_ms: start,
+              window_end_ms: start + 86_400_000,
+              zone: 'Europe/London',
+              outside: 0,
+            },
       answer_to_agent_ms: campaign.answered ? [38, 412] : null,
       utilisation: campaign.allMs ? campaign.busyMs / campaign.allMs : 0,
-      pacing: campaign.pacing,
+      pacing: campaign.state === 'created' ? '' : campaign.pacing,
       calls: campaign.calls.map(({ attempt, state, since_ms, number, agent }) => ({
         attempt,
         state,
@@ -385,7 +409,7 @@ export class World {
     const rows = Math.max(0, text.trim().split('\n').length - 1);
     const id = this.lists.length + 1;
     const rejected = Math.min(2, rows);
-    this.lists.push({ id, name, accepted: rows - rejected });
+    this.lists.push({ id, name, source: 'upload', state: 'ready', contacts: rows - rejected });
     return {
       list: id,
       rows,
@@ -401,7 +425,7 @@ export class World {
     job.done = Math.min(1000, job.done + 400);
     if (job.done < 1000) return { state: 'running', done: job.done, total: 1000 };
     const list = this.lists.length + 1;
-    this.lists.push({ id: list, name: job.name, accepted: 1000 });
+    this.lists.push({ id: list, name: job.name, source: 'upload', state: 'ready', contacts: 1000 });
     const report = {
       list,
       rows: 1000,

@@ -13,6 +13,7 @@ const LOOKS = [
   { language: 'en', theme: 'light' },
   { language: 'uk', theme: 'dark' },
 ];
+const CAMPAIGN = 'Autumn walk';
 const PANELS = ['lists', 'agents', 'trunks', 'dnc'];
 /** A call of the demo comes well within this. */
 const POP_MS = 90_000;
@@ -75,24 +76,73 @@ async function board(page, out) {
   await look(page, LOOKS[0]);
 }
 
+/** Each panel is looked at, and does what it is for. */
 async function panels(page, out) {
-  const buttons = page.locator('.tools button');
+  const work = { lists: importList, agents: addAgent, trunks: checkTrunk, dnc: forbid };
   for (const [at, name] of PANELS.entries()) {
-    await buttons.nth(at).click();
-    await drawer(page, out, name);
+    await page.locator('.tools button').nth(at).click();
+    await page.waitForSelector('dialog[open]');
+    await work[name](page);
+    await shut(page, out, name);
   }
   await page.locator('nav header button').click();
   await page.waitForSelector('dialog form');
-  await drawer(page, out, 'campaign');
+  await page.locator('dialog input').first().fill(CAMPAIGN);
+  await page.locator('dialog .picks input').first().check();
+  await shut(page, out, 'campaign', () => page.locator('dialog form > .wide > button').click());
+  await page.waitForSelector('.main .notice.good');
+  await page.locator('h1', { hasText: CAMPAIGN }).waitFor();
+  // Its settings come back as they went.
+  await page.locator('.head button.quiet').click();
+  await page.waitForSelector('dialog form');
+  const name = await page.locator('dialog input').first().inputValue();
+  if (name !== CAMPAIGN) throw new Error(`the settings hold the name ${name}`);
+  await page.locator('dialog form > .wide > button').click();
+  await page.waitForSelector('dialog', { state: 'detached' });
 }
 
-async function drawer(page, out, name) {
-  await page.waitForSelector('dialog[open]');
-  await page.waitForTimeout(400);
+async function shut(page, out, name, close = () => page.keyboard.press('Escape')) {
+  await page.waitForTimeout(300);
   await checkAccess(page, `the panel ${name}`);
   await page.screenshot({ path: join(out, `panel-${name}.png`) });
-  await page.keyboard.press('Escape');
+  await close();
   await page.waitForSelector('dialog', { state: 'detached' });
+}
+
+async function importList(page) {
+  const buffer = Buffer.from('Телефон,ПІБ,city\n+442079460901,Ганна Кузьмук,Leeds\nnone,X,Y\n');
+  await page.setInputFiles('dialog [type=file]', {
+    name: 'walk.csv',
+    mimeType: 'text/csv',
+    buffer,
+  });
+  await page.locator('dialog form button.primary').first().click();
+  await page.waitForSelector('dialog .report');
+}
+
+async function addAgent(page) {
+  await page.locator('dialog summary').click();
+  const fields = page.locator('dialog form.grid input');
+  await fields.nth(0).fill('Walk');
+  await fields.nth(1).fill('sip:999@127.0.0.1:5999');
+  await page.locator('dialog form button.primary').click();
+  const link = page.locator('dialog .secret input');
+  await link.waitFor();
+  if (!(await link.inputValue()).includes('/link/')) throw new Error('a new agent has no link');
+}
+
+async function checkTrunk(page) {
+  await page.locator('dialog .rows button').first().click();
+  await page.locator('dialog .said.tone-go').waitFor();
+}
+
+async function forbid(page) {
+  await page.fill('dialog [type=tel]', '+44 20 7946 0999');
+  await page.locator('dialog form button.primary').click();
+  const row = page.locator('dialog .rows li', { hasText: '+442079460999' });
+  await row.waitFor();
+  await row.locator('button').click();
+  await row.waitFor({ state: 'detached' });
 }
 
 /** A new link of an agent who talks, else of the first one. */
@@ -141,10 +191,9 @@ async function pop(page, out, onStep) {
   if (!name) throw new Error('the screen pop has no name');
   onStep('a screen pop came');
   for (const how of LOOKS) {
-    // A bot's calls are short: the next person is awaited where the last one has gone.
-    await page.waitForSelector('#person', { timeout: POP_MS });
     await look(page, how);
-    await page.waitForSelector('#person', { timeout: POP_MS });
+    // A bot's calls are short: the next one is awaited, so that the picture is of a talk.
+    await page.waitForSelector('.call.tone-talk', { timeout: POP_MS });
     await page.screenshot({ path: join(out, `agent-${how.language}.png`) });
     await checkAccess(page, `the agent’s page, ${how.language}`);
   }

@@ -52,9 +52,9 @@ export const i18n = {
   },
 };
 
-/** The text of a key. */
+/** The text of a key. A code that a newer server put into a key is shown as it is. */
 export function t(key: MessageKey, values: Values = {}): string {
-  return fill(messages[key][language], values, language);
+  return isKey(key) ? fill(messages[key][language], values, language) : String(key);
 }
 
 /** Whether the catalogue has this key. */

@@ -67,10 +67,10 @@ export const messages = {
     ru: 'Ссылку можно использовать один раз. Попросите у руководителя новую или войдите с именем и паролем.',
   },
   'link.welcome': { en: 'Welcome', uk: 'Вітаємо', ru: 'Добро пожаловать' },
-  'link.admin': {
-    en: 'You are the first administrator. Choose a name and a password for signing in later.',
-    uk: 'Ви перший адміністратор. Оберіть ім’я та пароль, з якими входитимете надалі.',
-    ru: 'Вы первый администратор. Выберите имя и пароль, с которыми будете входить дальше.',
+  'link.choose': {
+    en: 'Choose a name and a password. You will sign in with them from now on.',
+    uk: 'Оберіть ім’я та пароль. З ними ви входитимете надалі.',
+    ru: 'Выберите имя и пароль. С ними вы будете входить в дальнейшем.',
   },
   'link.again': { en: 'Password once more', uk: 'Пароль ще раз', ru: 'Пароль ещё раз' },
   'link.rule': {
@@ -713,6 +713,11 @@ export const messages = {
   'abandon.safe': { en: 'under the limit', uk: 'нижче межі', ru: 'ниже предела' },
   'abandon.near': { en: 'close to the limit', uk: 'близько до межі', ru: 'близко к пределу' },
   'abandon.over': { en: 'over the limit', uk: 'вище межі', ru: 'выше предела' },
+  'abandon.unknown': {
+    en: 'Shown as soon as the campaign runs.',
+    uk: 'З’явиться, щойно кампанія почнеться.',
+    ru: 'Появится, как только кампания начнётся.',
+  },
   'abandon.empty': {
     en: 'nobody answered yet',
     uk: 'ще ніхто не відповів',

@@ -91,7 +91,8 @@ export interface Abandon {
   answered: number;
   rate_ppm: number;
   limit_ppm: number;
-  formula: 'live_answers' | 'abandoned_plus_connected';
+  /** Empty until the campaign has run. */
+  formula: 'live_answers' | 'abandoned_plus_connected' | '';
   clock_start: 'answer';
   wait_ms: number;
   window_start_ms: number;
@@ -181,9 +182,9 @@ export interface CampaignDetail {
 export interface ListRow {
   id: number;
   name: string;
-  rows?: number;
-  accepted?: number;
-  contacts?: number;
+  source: string;
+  state: 'loading' | 'ready' | 'dropped';
+  contacts: number;
 }
 
 export interface ImportReport {

@@ -17,7 +17,7 @@ test('columns are guessed by their names, each meaning once', () => {
   const columns = guessColumns(header);
   expect(columns).toEqual(['external_ref', 'phone', 'field', 'name', 'zone', 'priority', 'field']);
   expect(mapOf(header, columns)).toBe(
-    'external_ref:id,phone:Телефон,name:ПІБ,zone:tz,priority:score',
+    'external_ref=id,phone=Телефон,name=ПІБ,zone=tz,priority=score',
   );
 });
 

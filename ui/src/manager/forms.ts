@@ -84,10 +84,10 @@ function separatorOf(text: string): string {
   return first.split(';').length > first.split(',').length ? ';' : ',';
 }
 
-/** The `map` of an import: `phone:Tel,name:Full name`; plain fields keep their own names. */
+/** The `map` of an import: `phone=Tel,name=Full name`; plain fields keep their own names. */
 export function mapOf(header: string[], columns: Column[]): string {
   return columns
-    .map((column, at) => (column === 'field' ? '' : `${column}:${header[at] ?? ''}`))
+    .map((column, at) => (column === 'field' ? '' : `${column}=${header[at] ?? ''}`))
     .filter(Boolean)
     .join(',');
 }
