@@ -183,6 +183,32 @@ async fn only_an_administrator_makes_users_and_tokens() {
 }
 
 #[tokio::test]
+async fn a_revoked_token_and_a_removed_user_are_out_at_once() {
+    let world = World::new().await;
+    let admin = world.admin_page().await;
+    let made = admin.made("/tokens", json!({ "name": "crm", "role": "integration" })).await;
+    let token = made["token"].as_str().unwrap();
+    let crm = world.with_token(token);
+    crm.get("/campaigns").await;
+    let tokens = admin.get("/tokens").await;
+    assert!(!tokens.to_string().contains(token));
+    let path = format!("/tokens/{}", tokens[0]["id"].as_str().unwrap());
+    admin.send(Method::DELETE, &path, None).await;
+    assert_eq!(refused(crm.send(Method::GET, "/campaigns", None).await).await.0, 401);
+    assert_eq!(admin.get("/tokens").await, json!([]));
+
+    let body = json!({ "name": "Petro", "role": "manager" });
+    let made = admin.made("/users", body).await;
+    let page = world.page_by_link(made["link"].as_str().unwrap()).await;
+    let id = page.get("/session").await["user"]["id"].clone();
+    admin.send(Method::DELETE, &format!("/users/{id}"), None).await;
+    assert_eq!(refused(page.send(Method::GET, "/session", None).await).await.0, 401);
+    let own = admin.get("/session").await["user"]["id"].clone();
+    let answer = admin.send(Method::DELETE, &format!("/users/{own}"), None).await;
+    assert_eq!(refused(answer).await.1, "conflict");
+}
+
+#[tokio::test]
 async fn what_was_changed_stands_in_the_audit_log_with_who_did_it_and_without_secrets() {
     let world = World::new().await;
     let admin = world.admin_page().await;

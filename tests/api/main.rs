@@ -2,6 +2,7 @@
 //! answers as it is told.
 
 mod access;
+mod attempts;
 mod contract;
 mod desk;
 mod docs;

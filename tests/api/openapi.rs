@@ -209,9 +209,18 @@ async fn sessions(walk: &mut Walk, world: &World) {
 async fn access(walk: &mut Walk, admin: &Caller) {
     let body = json!({ "name": "crm", "role": "integration" });
     walk.step(step(admin, "POST", "/api/v1/tokens", 201).body(body)).await;
+    let tokens = walk.step(step(admin, "GET", "/api/v1/tokens", 200)).await;
+    let crm = tokens.as_array().unwrap().iter().find(|row| row["name"] == "crm").unwrap();
+    let revoke = |id: &str| step(admin, "DELETE", "/api/v1/tokens/{id}", 204).id(id);
+    walk.step(revoke(crm["id"].as_str().unwrap())).await;
+    walk.step(Step { status: 404, ..revoke("0") }).await;
     let body = json!({ "name": "Petro", "role": "manager" });
     walk.step(step(admin, "POST", "/api/v1/users", 201).body(body)).await;
-    walk.step(step(admin, "GET", "/api/v1/users", 200)).await;
+    let users = walk.step(step(admin, "GET", "/api/v1/users", 200)).await;
+    let petro = users.as_array().unwrap().iter().find(|row| row["name"] == "Petro").unwrap();
+    let remove = || step(admin, "DELETE", "/api/v1/users/{id}", 204).id(&petro["id"]);
+    walk.step(remove()).await;
+    walk.step(Step { status: 404, ..remove() }).await;
     walk.step(step(admin, "GET", "/api/v1/audit", 200).query("?limit=2")).await;
 }
 

@@ -47,7 +47,7 @@ pub fn routes() -> Routes {
         trunks::trunks, trunks::create_trunk, trunks::change_trunk, trunks::check_trunk,
         crm_endpoints::endpoints, crm_endpoints::create_endpoint, crm_endpoints::enable,
         crm_endpoints::disable, crm_endpoints::dead_letters, crm_endpoints::redeliver,
-        tokens::create_token, tokens::users, tokens::create_user,
+        tokens::tokens, tokens::create_token, tokens::revoke_token, tokens::remove_user, tokens::users, tokens::create_user,
         audit::audit,
         openapi,
         health::healthz, health::readyz, health::metrics,

@@ -14,7 +14,7 @@ use crate::domain::time::Utc;
 use super::agents::NewLink;
 use super::auth::{Admin, Role};
 use super::error::{Kind, Problem, ProblemBody};
-use super::extract::Json;
+use super::extract::{Json, Path};
 use super::routes::Routes;
 use super::session::{UserView, checked_name, link_for};
 use super::state::ApiState;
@@ -23,9 +23,12 @@ use super::token;
 /// The routes of this file.
 pub fn routes() -> Routes {
     Routes::new()
+        .get("/api/v1/tokens", tokens)
         .post("/api/v1/tokens", create_token)
+        .delete("/api/v1/tokens/{id}", revoke_token)
         .get("/api/v1/users", users)
         .post("/api/v1/users", create_user)
+        .delete("/api/v1/users/{id}", remove_user)
 }
 
 /// Who or what gets in, and as what.
@@ -86,6 +89,55 @@ pub async fn create_token(
     Ok((StatusCode::CREATED, Json(NewToken { token })))
 }
 
+/// A token without itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct TokenView {
+    /// Names it here.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// What it may do.
+    pub role: String,
+    /// Whose desk it acts at.
+    pub agent: Option<i64>,
+    /// When it was made, UTC milliseconds.
+    pub created_ms: i64,
+}
+
+/// All tokens that are good, the newest first.
+#[utoipa::path(get, path = "/api/v1/tokens", tag = "access",
+    responses((status = 200, body = [TokenView])))]
+pub async fn tokens(
+    State(state): State<ApiState>,
+    _: Admin,
+) -> Result<Json<Vec<TokenView>>, Problem> {
+    let rows = state.db().api_tokens().await?;
+    let views = rows.into_iter().map(|row| TokenView {
+        id: row.id,
+        name: row.token.name,
+        role: row.token.role,
+        agent: row.token.agent.map(AgentId::get),
+        created_ms: row.created.as_ms(),
+    });
+    Ok(Json(views.collect()))
+}
+
+/// Makes a token good for nothing, from its next request on.
+#[utoipa::path(delete, path = "/api/v1/tokens/{id}", tag = "access",
+    params(("id" = String, Path, description = "The token's id")),
+    responses((status = 204), (status = 404, body = ProblemBody)))]
+pub async fn revoke_token(
+    State(state): State<ApiState>,
+    Admin(user): Admin,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Problem> {
+    if !state.db().revoke_api_token(&id, state.now()).await? {
+        return Err(Problem::not_found("such token"));
+    }
+    state.audit(&user, "token.revoked", json!({ "id": id })).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
 /// All people who may sign in.
 #[utoipa::path(get, path = "/api/v1/users", tag = "access",
     responses((status = 200, body = [UserView])))]
@@ -128,4 +180,25 @@ pub async fn create_user(
     let detail = json!({ "id": id, "name": name, "role": body.role });
     state.audit(&user, "user.created", detail).await?;
     Ok((StatusCode::CREATED, Json(NewLink { link })))
+}
+
+/// Takes a user away; their sessions and links end at once.
+#[utoipa::path(delete, path = "/api/v1/users/{id}", tag = "access",
+    params(("id" = i64, Path, description = "The user")),
+    responses((status = 204), (status = 404, body = ProblemBody), (status = 409, body = ProblemBody)))]
+pub async fn remove_user(
+    State(state): State<ApiState>,
+    Admin(user): Admin,
+    Path(id): Path<i64>,
+) -> Result<StatusCode, Problem> {
+    let id = UserId::new(id);
+    if user.id == Some(id) {
+        // An administrator is left over: whoever asks.
+        return Err(Problem::new(Kind::Conflict, "nobody takes themselves away"));
+    }
+    if !state.db().remove_user(id).await? {
+        return Err(Problem::not_found("such user"));
+    }
+    state.audit(&user, "user.removed", json!({ "id": id })).await?;
+    Ok(StatusCode::NO_CONTENT)
 }

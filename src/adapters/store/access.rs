@@ -37,6 +37,17 @@ pub struct TokenRow {
     pub agent: Option<AgentId>,
 }
 
+/// A token as administrators see it: what it is, never the token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenEntry {
+    /// The first 16 hexadecimal digits of its hash.
+    pub id: String,
+    /// What it is.
+    pub token: TokenRow,
+    /// When it was made.
+    pub created: Utc,
+}
+
 /// An answer that was given before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeptAnswer {
@@ -225,6 +236,56 @@ impl Db {
         Ok(row.map(|(name, role, agent)| TokenRow { name, role, agent: agent.map(AgentId::new) }))
     }
 
+    /// All tokens that are good, the newest first.
+    pub async fn api_tokens(&self) -> Result<Vec<TokenEntry>, StoreError> {
+        type Row = (Vec<u8>, String, String, Option<i64>, i64);
+        const SQL: &str = "SELECT hash, name, role, agent, created_ms FROM api_token \
+                           WHERE revoked_ms IS NULL ORDER BY created_ms DESC, hash";
+        let rows: Vec<Row> = on_db!(self, pool => sqlx::query_as(SQL).fetch_all(pool).await?);
+        let rows = rows.into_iter().map(|(hash, name, role, agent, created_ms)| TokenEntry {
+            id: token_id(&hash),
+            token: TokenRow { name, role, agent: agent.map(AgentId::new) },
+            created: Utc::from_ms(created_ms),
+        });
+        Ok(rows.collect())
+    }
+
+    /// Makes a token good for nothing. Whether there was one of this id.
+    pub async fn revoke_api_token(&self, id: &str, at: Utc) -> Result<bool, StoreError> {
+        const FIND: &str = "SELECT hash FROM api_token WHERE revoked_ms IS NULL";
+        const REVOKE: &str = "UPDATE api_token SET revoked_ms = $2 WHERE hash = $1";
+        let mut tx = self.begin().await?;
+        // There are tens of tokens; a text form of the hash differs between the databases.
+        let rows: Vec<(Vec<u8>,)> = on_tx!(&mut tx, conn => {
+            sqlx::query_as(FIND).fetch_all(conn).await?
+        });
+        let Some((hash,)) = rows.into_iter().find(|(hash,)| token_id(hash) == id) else {
+            return Ok(false);
+        };
+        on_tx!(&mut tx, conn => {
+            sqlx::query(REVOKE).bind(hash).bind(at.as_ms()).execute(conn).await?;
+        });
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    /// Takes a user away with their sessions and links. Whether there was one.
+    pub async fn remove_user(&self, id: UserId) -> Result<bool, StoreError> {
+        let mut tx = self.begin().await?;
+        for sql in [
+            "DELETE FROM session WHERE app_user = $1",
+            "DELETE FROM one_time_link WHERE app_user = $1",
+        ] {
+            on_tx!(&mut tx, conn => { sqlx::query(sql).bind(id.get()).execute(conn).await?; });
+        }
+        const SQL: &str = "DELETE FROM app_user WHERE id = $1";
+        let gone = on_tx!(&mut tx, conn => {
+            sqlx::query(SQL).bind(id.get()).execute(conn).await?.rows_affected()
+        });
+        tx.commit().await?;
+        Ok(gone > 0)
+    }
+
     /// The answer that a request with this key got within the last day.
     pub async fn kept_answer(
         &self,
@@ -263,6 +324,15 @@ impl Db {
         });
         tx.commit().await
     }
+}
+
+fn token_id(hash: &[u8]) -> String {
+    use std::fmt::Write as _;
+    hash.iter().take(8).fold(String::new(), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 fn answer_kept_ms() -> i64 {
