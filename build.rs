@@ -24,6 +24,8 @@ fn main() -> Outcome {
         println!("cargo:rerun-if-changed={source}");
     }
     println!("cargo:rerun-if-env-changed=CAMPANILE_UI");
+    // `sqlx::migrate!` embeds the folder, and by itself does not notice a new file in it.
+    println!("cargo:rerun-if-changed=migrations");
     // Without the daemon nobody serves pages.
     if env::var_os("CARGO_FEATURE_DAEMON").is_none() {
         return Ok(());

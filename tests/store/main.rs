@@ -1,4 +1,10 @@
 //! What the store promises, on SQLite and on PostgreSQL alike.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test's helpers may panic as the test itself may"
+)]
 
 mod access;
 mod intents;

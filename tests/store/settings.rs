@@ -3,7 +3,6 @@
 use campanile::domain::agent::AgentSettings;
 use campanile::domain::campaign::CampaignState;
 use campanile::domain::ids::{AgentId, CampaignId};
-use campanile::domain::retry::RetryRules;
 
 use crate::world::{START, at, campaign_settings, each_db, trunk_settings};
 
@@ -16,7 +15,7 @@ async fn every_version_of_a_campaigns_settings_can_be_read_for_ever() {
         let id = db.create_campaign(&first, "user:1", START).await.unwrap();
         let mut second = first.clone();
         second.name = "зима".into();
-        second.retry = RetryRules { after_s: Default::default() };
+        second.retry.after_s.clear();
         assert_eq!(db.set_campaign_settings(id, &second, "user:2", at(5)).await.unwrap(), 2);
         let row = db.campaign(id).await.unwrap().unwrap();
         assert_eq!((row.version, row.state), (2, CampaignState::Created), "{}", place.name);

@@ -21,7 +21,7 @@ use campanile::domain::ids::{
     AgentId, AttemptId, CampaignId, CrmEventId, ListId, TrunkId, uuid_v7,
 };
 use campanile::domain::phone::E164;
-use campanile::domain::retry::ContactNext;
+use campanile::domain::retry::{ContactNext, RetryRules};
 use campanile::domain::time::Utc;
 use campanile::domain::trunk::TrunkSettings;
 use chrono_tz::Tz;
@@ -86,7 +86,7 @@ pub(crate) fn campaign_settings(trunk: TrunkId) -> CampaignSettings {
         wrap_up_ms: 0,
         attempts_max: 3,
         number_gap_s: 60,
-        retry: Default::default(),
+        retry: RetryRules::default(),
         trunk,
         lines_max: 100,
         preview_timeout_ms: 0,

@@ -12,6 +12,10 @@ use super::error::StoreError;
 
 /// Connections that read at once. Pages and exports need a few; the hot path needs one.
 const READERS: u32 = 4;
+/// SQLite's page caches in KiB (negative by its convention): the writer touches the trees of every
+/// table, a reader a few pages of one.
+const WRITER_CACHE: &str = "-65536";
+const READER_CACHE: &str = "-16384";
 /// Connections to a server. The writer needs one, the rest serve pages, imports and the outbox.
 const SERVER_CONNECTIONS: u32 = 12;
 /// A statement that cannot have a connection within this time fails: the dialer must learn that its
@@ -101,7 +105,7 @@ impl Db {
             .busy_timeout(BUSY_TIMEOUT)
             // Checkpoints copy pages back; fewer of them keep commits even.
             .pragma("wal_autocheckpoint", "4000")
-            .pragma("cache_size", "-65536")
+            .pragma("cache_size", WRITER_CACHE)
             .statement_cache_capacity(256);
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
@@ -111,7 +115,7 @@ impl Db {
         let reader = SqlitePoolOptions::new()
             .max_connections(READERS)
             .acquire_timeout(ACQUIRE_TIMEOUT)
-            .connect_with(options.pragma("query_only", "ON"))
+            .connect_with(options.pragma("query_only", "ON").pragma("cache_size", READER_CACHE))
             .await?;
         Ok(Self::Sqlite(SqlitePools { writer, reader }))
     }
