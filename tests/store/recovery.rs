@@ -36,7 +36,7 @@ async fn an_intent_that_was_durable_but_never_answered_is_found_by_the_next_run(
         }
         task.abort();
         drop(answers);
-        let next = db.begin_epoch("main", at(1_000)).await.unwrap();
+        let next = db.begin_epoch("renamed", at(1_000)).await.unwrap();
         let lost = db.lost_calls(&next).await.unwrap();
         assert_eq!(lost.len(), 1, "{}", place.name);
         assert_eq!(lost[0].intent, intent(campaign, &record, 1, 0), "{}", place.name);

@@ -174,7 +174,8 @@ impl LostRow {
 }
 
 impl Db {
-    /// Calls that earlier runs of this node left in the air.
+    /// Calls that earlier runs left in the air, under whatever name: the newest run leads every
+    /// campaign, so nobody else would settle them.
     pub async fn lost_calls(&self, run: &Epoch) -> Result<Vec<LostCall>, StoreError> {
         const SQL: &str = "SELECT l.campaign, l.attempt, l.contact, l.person, l.number, \
             l.campaign_version, l.trunk, l.trunk_version, l.result_map_version, l.caller_id, \
@@ -182,9 +183,9 @@ impl Db {
             l.connected_ms, n.digits, cc.attempts \
             FROM live_call l JOIN number n ON n.id = l.number \
             JOIN campaign_contact cc ON cc.campaign = l.campaign AND cc.contact = l.contact \
-            WHERE l.node = $1 AND l.epoch < $2 ORDER BY l.campaign, l.attempt";
+            WHERE l.epoch < $1 ORDER BY l.campaign, l.attempt";
         let rows: Vec<LostRow> = on_db!(self, pool => {
-            sqlx::query_as(SQL).bind(&run.node).bind(run.epoch).fetch_all(pool).await?
+            sqlx::query_as(SQL).bind(run.epoch).fetch_all(pool).await?
         });
         rows.into_iter().map(LostRow::call).collect()
     }
@@ -214,12 +215,12 @@ impl Db {
         Ok(written)
     }
 
-    /// Legs of agents that earlier runs of this node left up.
+    /// Legs of agents that earlier runs left up.
     pub async fn agent_legs(&self, run: &Epoch) -> Result<Vec<AgentLeg>, StoreError> {
         const SQL: &str = "SELECT leg, agent, dialog FROM agent_leg \
-                           WHERE node = $1 AND epoch < $2 ORDER BY leg";
+                           WHERE epoch < $1 ORDER BY leg";
         let rows: Vec<(Uuid, i64, String)> = on_db!(self, pool => {
-            sqlx::query_as(SQL).bind(&run.node).bind(run.epoch).fetch_all(pool).await?
+            sqlx::query_as(SQL).bind(run.epoch).fetch_all(pool).await?
         });
         let leg = |(leg, agent, dialog)| AgentLeg {
             leg: LegId::from_uuid(leg),
