@@ -96,3 +96,13 @@ fn sources(folder: &std::path::Path) -> Vec<String> {
     }
     texts
 }
+
+#[test]
+fn every_refusal_has_its_text_in_the_pages_catalogue() {
+    let path = format!("{}/ui/src/messages.ts", env!("CARGO_MANIFEST_DIR"));
+    let catalogue = std::fs::read_to_string(path).unwrap();
+    for kind in KINDS {
+        let (_, _, _, key) = kind.row();
+        assert!(catalogue.contains(&format!("'{key}': ")), "{key} has no text");
+    }
+}

@@ -20,7 +20,7 @@ use super::routes::Routes;
 use super::state::ApiState;
 
 /// A callback further away than this is a slip of the hand.
-const CALLBACK_MAX: Duration = Duration::from_secs(366 * 24 * 3_600);
+const CALLBACK_MAX: Duration = Duration::from_hours(366 * 24);
 /// Longest note, characters.
 const NOTE_MAX: usize = 4_000;
 

@@ -97,10 +97,10 @@ impl From<AgentRow> for AgentRecord {
 impl AgentPatch {
     fn apply(self, mut settings: AgentSettings) -> Result<AgentSettings, Problem> {
         if let Some(name) = self.name {
-            settings.name = name.trim().to_owned();
+            name.trim().clone_into(&mut settings.name);
         }
         if let Some(phone) = self.phone {
-            settings.phone = phone.trim().to_owned();
+            phone.trim().clone_into(&mut settings.phone);
         }
         if let Some(campaigns) = self.campaigns {
             settings.campaigns.clear();
@@ -168,10 +168,10 @@ pub async fn create_agent(
     let role = Role::Agent.word();
     let account = state.db().create_user(&settings.name, role, Some(id), now).await?;
     let link = link_for(state.db(), &state.options().base_url, account, now).await?;
-    let token = match with_token {
-        true => Some(add_token(&state, &settings.name, Role::Agent, Some(id)).await?),
-        false => None,
-    };
+    let mut token = None;
+    if with_token {
+        token = Some(add_token(&state, &settings.name, Role::Agent, Some(id)).await?);
+    }
     state.reload(Reload::Agent(id)).await?;
     let agent = NewAgent { id: id.get(), link, token };
     Ok((StatusCode::CREATED, Json(agent)))
@@ -230,13 +230,11 @@ pub async fn agent_link(
 ) -> Result<(StatusCode, Json<NewLink>), Problem> {
     let row = expect(&state, id).await?;
     let users = state.db().users().await?;
-    let account = users.iter().find(|user| user.agent == Some(row.id)).map(|user| user.id);
-    let account = match account {
-        Some(account) => account,
-        None => {
-            let role = Role::Agent.word();
-            state.db().create_user(&row.settings.name, role, Some(row.id), state.now()).await?
-        }
+    let account = if let Some(user) = users.iter().find(|user| user.agent == Some(row.id)) {
+        user.id
+    } else {
+        let role = Role::Agent.word();
+        state.db().create_user(&row.settings.name, role, Some(row.id), state.now()).await?
     };
     let link = link_for(state.db(), &state.options().base_url, account, state.now()).await?;
     audit_link(&state, &user, id).await?;

@@ -95,7 +95,7 @@ impl User {
         }
     }
 
-    fn is_one_of(self, roles: &[Role]) -> Result<Self, Problem> {
+    fn in_role(self, roles: &[Role]) -> Result<Self, Problem> {
         if roles.contains(&self.role) {
             return Ok(self);
         }
@@ -216,7 +216,7 @@ macro_rules! role_extractors {
                 state: &ApiState,
             ) -> Result<Self, Problem> {
                 let user = User::from_request_parts(parts, state).await?;
-                user.is_one_of(&[$(Role::$role),+]).map(Self)
+                user.in_role(&[$(Role::$role),+]).map(Self)
             }
         }
     )+};
@@ -243,7 +243,7 @@ impl FromRequestParts<ApiState> for AtDesk {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, Problem> {
-        let user = User::from_request_parts(parts, state).await?.is_one_of(&[Role::Agent])?;
+        let user = User::from_request_parts(parts, state).await?.in_role(&[Role::Agent])?;
         let agent = user
             .agent
             .ok_or_else(|| Problem::new(Kind::Forbidden, "this user is tied to no agent"))?;

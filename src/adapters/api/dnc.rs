@@ -155,8 +155,8 @@ pub async fn remove_dnc(
     Query(query): Query<ScopeQuery>,
 ) -> Result<StatusCode, Problem> {
     let scope = scope_of(&state, query.campaign).await?;
-    match state.db().dnc_remove(number, scope, &user.by(), state.now()).await? {
-        true => Ok(StatusCode::NO_CONTENT),
-        false => Err(Problem::not_found("such entry")),
+    if !state.db().dnc_remove(number, scope, &user.by(), state.now()).await? {
+        return Err(Problem::not_found("such entry"));
     }
+    Ok(StatusCode::NO_CONTENT)
 }

@@ -9,178 +9,93 @@ use crate::adapters::gate::GateError;
 use crate::adapters::store::StoreError;
 use crate::domain::agent::AgentRefusal;
 
-/// What went wrong, as a closed set; each has its `type`, status, title and catalogue key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// The request cannot be read.
-    BadRequest,
-    /// It can be read and says something impossible.
-    Invalid,
-    /// Nobody is signed in.
-    NotSignedIn,
-    /// Name and password do not fit, or the link was used or is too old.
-    WrongCredentials,
-    /// Too many attempts to sign in.
-    TooManyAttempts,
-    /// Signed in, and not allowed to.
-    Forbidden,
-    /// A change by a page without its CSRF token.
-    Csrf,
-    /// A page's request under a name that is not this server's.
-    ForeignHost,
-    /// No such thing.
-    NotFound,
-    /// The path exists, the method does not.
-    MethodNotAllowed,
-    /// It does not fit the present state.
-    Conflict,
-    /// The engine says: not in the agent's state.
-    WrongState,
-    /// The engine says: not this agent's call.
-    NotYours,
-    /// The engine does not know this agent.
-    UnknownAgent,
-    /// The body is too large.
-    TooLarge,
-    /// The body is of another type.
-    UnsupportedMediaType,
-    /// An idempotency key was used with another request.
-    KeyReused,
-    /// The same request with the same key is still being carried out.
-    KeyInUse,
-    /// Too many requests wait for the dialer, or too many streams are open.
-    Busy,
-    /// The program ends.
-    ShuttingDown,
-    /// Our fault.
-    Internal,
-}
+/// Declares the kinds of problems: `type` (its last part), status, title, catalogue key.
+macro_rules! problems {
+    ($($(#[$doc:meta])* $kind:ident = $name:literal, $status:ident, $title:literal, $key:literal;)+) => {
+        /// What went wrong, as a closed set.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Kind { $($(#[$doc])* $kind,)+ }
 
-impl Kind {
-    /// `type` (its last part), status, title, catalogue key.
-    pub const fn row(self) -> (&'static str, StatusCode, &'static str, &'static str) {
-        use StatusCode as S;
-        match self {
-            Self::BadRequest => {
-                ("bad_request", S::BAD_REQUEST, "The request cannot be read", "error.bad_request")
-            }
-            Self::Invalid => {
-                ("invalid", S::UNPROCESSABLE_ENTITY, "A value is not possible", "error.invalid")
-            }
-            Self::NotSignedIn => {
-                ("not_signed_in", S::UNAUTHORIZED, "Not signed in", "error.not_signed_in")
-            }
-            Self::WrongCredentials => (
-                "wrong_credentials",
-                S::UNAUTHORIZED,
-                "Name, password or link is not right",
-                "error.wrong_credentials",
-            ),
-            Self::TooManyAttempts => (
-                "too_many_attempts",
-                S::TOO_MANY_REQUESTS,
-                "Too many attempts to sign in",
-                "error.too_many_attempts",
-            ),
-            Self::Forbidden => ("forbidden", S::FORBIDDEN, "Not allowed", "error.forbidden"),
-            Self::Csrf => (
-                "csrf",
-                S::FORBIDDEN,
-                "The page's token is missing or old; load the page again",
-                "error.csrf",
-            ),
-            Self::ForeignHost => (
-                "foreign_host",
-                S::MISDIRECTED_REQUEST,
-                "This server is not known under that name",
-                "error.foreign_host",
-            ),
-            Self::NotFound => ("not_found", S::NOT_FOUND, "Not found", "error.not_found"),
-            Self::MethodNotAllowed => (
-                "method_not_allowed",
-                S::METHOD_NOT_ALLOWED,
-                "Not with this method",
-                "error.method_not_allowed",
-            ),
-            Self::Conflict => {
-                ("conflict", S::CONFLICT, "Not possible at the moment", "error.conflict")
-            }
-            Self::WrongState => (
-                "wrong_state",
-                S::CONFLICT,
-                "Not possible in the agent's present state",
-                "agent.refused.wrong_state",
-            ),
-            Self::NotYours => {
-                ("not_yours", S::CONFLICT, "Not the agent's call", "agent.refused.not_yours")
-            }
-            Self::UnknownAgent => (
-                "unknown_agent",
-                S::CONFLICT,
-                "The dialer does not know this agent",
-                "agent.refused.unknown",
-            ),
-            Self::TooLarge => {
-                ("too_large", S::PAYLOAD_TOO_LARGE, "The body is too large", "error.too_large")
-            }
-            Self::UnsupportedMediaType => (
-                "unsupported_media_type",
-                S::UNSUPPORTED_MEDIA_TYPE,
-                "The body is of another type than this takes",
-                "error.unsupported_media_type",
-            ),
-            Self::KeyReused => (
-                "idempotency_key_reused",
-                S::UNPROCESSABLE_ENTITY,
-                "This idempotency key stands for another request",
-                "error.idempotency_key_reused",
-            ),
-            Self::KeyInUse => (
-                "idempotency_key_in_use",
-                S::CONFLICT,
-                "The same request is being carried out",
-                "error.idempotency_key_in_use",
-            ),
-            Self::Busy => {
-                ("busy", S::SERVICE_UNAVAILABLE, "Too much at once; try again", "error.busy")
-            }
-            Self::ShuttingDown => (
-                "shutting_down",
-                S::SERVICE_UNAVAILABLE,
-                "The dialer is shutting down",
-                "agent.refused.draining",
-            ),
-            Self::Internal => {
-                ("internal", S::INTERNAL_SERVER_ERROR, "Something failed here", "error.internal")
+        /// Every kind, for the documentation and its test.
+        pub const KINDS: &[Kind] = &[$(Kind::$kind),+];
+
+        impl Kind {
+            /// `type` (its last part), status, title, catalogue key.
+            pub const fn row(self) -> (&'static str, StatusCode, &'static str, &'static str) {
+                match self {
+                    $(Self::$kind => ($name, StatusCode::$status, $title, $key),)+
+                }
             }
         }
-    }
+    };
 }
 
-/// Every kind, for the documentation and its test.
-pub const KINDS: &[Kind] = &[
-    Kind::BadRequest,
-    Kind::Invalid,
-    Kind::NotSignedIn,
-    Kind::WrongCredentials,
-    Kind::TooManyAttempts,
-    Kind::Forbidden,
-    Kind::Csrf,
-    Kind::ForeignHost,
-    Kind::NotFound,
-    Kind::MethodNotAllowed,
-    Kind::Conflict,
-    Kind::WrongState,
-    Kind::NotYours,
-    Kind::UnknownAgent,
-    Kind::TooLarge,
-    Kind::UnsupportedMediaType,
-    Kind::KeyReused,
-    Kind::KeyInUse,
-    Kind::Busy,
-    Kind::ShuttingDown,
-    Kind::Internal,
-];
+problems! {
+    /// The request cannot be read.
+    BadRequest = "bad_request", BAD_REQUEST, "The request cannot be read", "error.bad_request";
+    /// It can be read and says something impossible.
+    Invalid = "invalid", UNPROCESSABLE_ENTITY, "A value is not possible", "error.invalid";
+    /// Nobody is signed in.
+    NotSignedIn = "not_signed_in", UNAUTHORIZED, "Not signed in", "error.not_signed_in";
+    /// Name and password do not fit, or the link was used or is too old.
+    WrongCredentials = "wrong_credentials", UNAUTHORIZED,
+        "Name, password or link is not right",
+        "error.wrong_credentials";
+    /// Too many attempts to sign in.
+    TooManyAttempts = "too_many_attempts", TOO_MANY_REQUESTS,
+        "Too many attempts to sign in",
+        "error.too_many_attempts";
+    /// Signed in, and not allowed to.
+    Forbidden = "forbidden", FORBIDDEN, "Not allowed", "error.forbidden";
+    /// A change by a page without its CSRF token.
+    Csrf = "csrf", FORBIDDEN,
+        "The page's token is missing or old; load the page again",
+        "error.csrf";
+    /// A page's request under a name that is not this server's.
+    ForeignHost = "foreign_host", MISDIRECTED_REQUEST,
+        "This server is not known under that name",
+        "error.foreign_host";
+    /// No such thing.
+    NotFound = "not_found", NOT_FOUND, "Not found", "error.not_found";
+    /// The path exists, the method does not.
+    MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED,
+        "Not with this method",
+        "error.method_not_allowed";
+    /// It does not fit the present state.
+    Conflict = "conflict", CONFLICT, "Not possible at the moment", "error.conflict";
+    /// The engine says: not in the agent's state.
+    WrongState = "wrong_state", CONFLICT,
+        "Not possible in the agent's present state",
+        "agent.refused.wrong_state";
+    /// The engine says: not this agent's call.
+    NotYours = "not_yours", CONFLICT, "Not the agent's call", "agent.refused.not_yours";
+    /// The engine does not know this agent.
+    UnknownAgent = "unknown_agent", CONFLICT,
+        "The dialer does not know this agent",
+        "agent.refused.unknown";
+    /// The body is too large.
+    TooLarge = "too_large", PAYLOAD_TOO_LARGE, "The body is too large", "error.too_large";
+    /// The body is of another type.
+    UnsupportedMediaType = "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE,
+        "The body is of another type than this takes",
+        "error.unsupported_media_type";
+    /// An idempotency key was used with another request.
+    KeyReused = "idempotency_key_reused", UNPROCESSABLE_ENTITY,
+        "This idempotency key stands for another request",
+        "error.idempotency_key_reused";
+    /// The same request with the same key is still being carried out.
+    KeyInUse = "idempotency_key_in_use", CONFLICT,
+        "The same request is being carried out",
+        "error.idempotency_key_in_use";
+    /// Too many requests wait for the dialer, or too many streams are open.
+    Busy = "busy", SERVICE_UNAVAILABLE, "Too much at once; try again", "error.busy";
+    /// The program ends.
+    ShuttingDown = "shutting_down", SERVICE_UNAVAILABLE,
+        "The dialer is shutting down",
+        "agent.refused.draining";
+    /// Our fault.
+    Internal = "internal", INTERNAL_SERVER_ERROR, "Something failed here", "error.internal";
+}
 
 /// A refusal.
 #[derive(Debug, Clone, PartialEq, Eq)]

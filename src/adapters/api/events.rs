@@ -59,7 +59,7 @@ pub async fn events(
         .and_then(|value| value.to_str().ok())
         .and_then(|text| text.parse().ok())
         .unwrap_or(0);
-    let tab = Tab::new(state, user, last).await?;
+    let tab = Tab::new(state, user, last)?;
     // The permit and the gauge live as long as the stream.
     let mut sse = Sse::new(follow(tab, (room, OpenStream::new()))).into_response();
     // Proxies must not gather events.
@@ -91,7 +91,7 @@ enum Sees {
 }
 
 impl Tab {
-    async fn new(state: ApiState, user: User, last_id: u64) -> Result<Self, Problem> {
+    fn new(state: ApiState, user: User, last_id: u64) -> Result<Self, Problem> {
         let sees = match (user.role, user.agent) {
             (Role::Agent, Some(agent)) => Sees::Desk { agent, sent: None },
             (Role::Agent, None) => {
@@ -106,14 +106,14 @@ impl Tab {
     }
 
     /// An event with the next id, greater than every one before, those of an earlier run included.
-    fn event(&mut self, name: &str, data: &impl Serialize) -> Result<Event, Infallible> {
+    fn event(&mut self, name: &str, data: &impl Serialize) -> Event {
         self.last_id = self.state.next_event().max(self.last_id + 1);
         let data = serde_json::to_string(data).unwrap_or_default();
-        Ok(Event::default().id(self.last_id.to_string()).event(name).data(data))
+        Event::default().id(self.last_id.to_string()).event(name).data(data)
     }
 
     /// The page of an agent whom the driver has not published yet.
-    async fn desk_at_rest(&mut self) -> Option<Result<Event, Infallible>> {
+    async fn desk_at_rest(&mut self) -> Option<Event> {
         let Sees::Desk { agent, sent: None } = self.sees else { return None };
         let at = AtDesk { user: self.user.clone(), agent };
         let view = agent_desk::view_of(&self.state, &at).await.ok()?;
@@ -121,7 +121,7 @@ impl Tab {
     }
 
     /// What differs from what was sent; `boards` says whether it is time for boards.
-    fn changes(&mut self, live: &Live, boards: bool) -> Vec<Result<Event, Infallible>> {
+    fn changes(&mut self, live: &Live, boards: bool) -> Vec<Event> {
         let mut views: Vec<(&str, serde_json::Value)> = Vec::new();
         match &mut self.sees {
             Sees::Desk { agent, sent } => {
@@ -153,7 +153,7 @@ impl Tab {
         std::mem::replace(states, now) != *states
     }
 
-    async fn campaigns(&mut self) -> Option<Result<Event, Infallible>> {
+    async fn campaigns(&mut self) -> Option<Event> {
         if !matches!(self.sees, Sees::Boards { .. }) {
             return None;
         }
@@ -185,13 +185,13 @@ fn follow(
         let views = live.borrow_and_update().clone();
         tab.campaigns_moved(&views);
         if let Some(event) = tab.campaigns().await {
-            yield event;
+            yield Ok(event);
         }
         for event in tab.changes(&views, true) {
-            yield event;
+            yield Ok(event);
         }
         if let Some(event) = tab.desk_at_rest().await {
-            yield event;
+            yield Ok(event);
         }
         let mut boards_at = Instant::now() + BOARD_GAP;
         let mut campaigns_at = Instant::now() + CAMPAIGNS_GAP;
@@ -206,21 +206,21 @@ fn follow(
                     campaigns_due |= tab.campaigns_moved(&views);
                     boards_due = true;
                     for event in tab.changes(&views, false) {
-                        yield event;
+                        yield Ok(event);
                     }
                 }
                 seen = changed.changed() => campaigns_due |= seen.is_ok(),
                 () = sleep_until(boards_at), if boards_due => {
                     let views = live.borrow().clone();
                     for event in tab.changes(&views, true) {
-                        yield event;
+                        yield Ok(event);
                     }
                     boards_due = false;
                     boards_at = Instant::now() + BOARD_GAP;
                 }
                 () = sleep_until(campaigns_at), if campaigns_due => {
                     if let Some(event) = tab.campaigns().await {
-                        yield event;
+                        yield Ok(event);
                     }
                     campaigns_due = false;
                     campaigns_at = Instant::now() + CAMPAIGNS_GAP;
@@ -230,7 +230,7 @@ fn follow(
                         return;
                     }
                     let now_ms = tab.state.now().as_ms();
-                    yield tab.event("ping", &serde_json::json!({ "at_ms": now_ms }));
+                    yield Ok(tab.event("ping", &serde_json::json!({ "at_ms": now_ms })));
                 }
                 () = begins_to_end(&mut shutdown) => return,
             }

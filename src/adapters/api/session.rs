@@ -24,9 +24,9 @@ use super::state::ApiState;
 use super::token;
 
 /// A shift and a little more.
-pub const SESSION_LIFE: Duration = Duration::from_secs(14 * 3_600);
+pub const SESSION_LIFE: Duration = Duration::from_hours(14);
 /// How long a one-time link waits to be used.
-pub const LINK_LIFE: Duration = Duration::from_secs(7 * 24 * 3_600);
+pub const LINK_LIFE: Duration = Duration::from_hours(7 * 24);
 /// Longest name of a user, characters.
 const NAME_MAX: usize = 64;
 /// The name of the first administrator until they choose one.

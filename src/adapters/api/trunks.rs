@@ -147,7 +147,7 @@ fn check(settings: &TrunkSettings) -> Result<(), Problem> {
     if settings.username.as_ref().is_some_and(|name| name.chars().any(char::is_control)) {
         return Err(Problem::invalid("username: no control characters"));
     }
-    if settings.password.as_ref().is_some_and(|text| !SecretRef::parse(text).is_ok()) {
+    if settings.password.as_ref().is_some_and(|text| SecretRef::parse(text).is_err()) {
         // The text is not repeated: it may be the password.
         return Err(Problem::invalid("password: a reference, env:NAME or file:PATH"));
     }

@@ -9,7 +9,7 @@ use super::error::StoreError;
 use super::words::{clean, whole};
 
 /// How long an answer is kept for who asks again with the same key.
-const ANSWER_KEPT: Duration = Duration::from_secs(24 * 3_600);
+const ANSWER_KEPT: Duration = Duration::from_hours(24);
 
 /// Someone who may sign in.
 #[derive(Clone, PartialEq, Eq)]
@@ -271,6 +271,7 @@ impl Db {
 
     /// Takes a user away with their sessions and links. Whether there was one.
     pub async fn remove_user(&self, id: UserId) -> Result<bool, StoreError> {
+        const SQL: &str = "DELETE FROM app_user WHERE id = $1";
         let mut tx = self.begin().await?;
         for sql in [
             "DELETE FROM session WHERE app_user = $1",
@@ -278,7 +279,6 @@ impl Db {
         ] {
             on_tx!(&mut tx, conn => { sqlx::query(sql).bind(id.get()).execute(conn).await?; });
         }
-        const SQL: &str = "DELETE FROM app_user WHERE id = $1";
         let gone = on_tx!(&mut tx, conn => {
             sqlx::query(SQL).bind(id.get()).execute(conn).await?.rows_affected()
         });
