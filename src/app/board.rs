@@ -1,6 +1,9 @@
 //! A campaign's board as text, for `campaign status` and the demo.
 
-use crate::adapters::views::BoardView;
+use chrono_tz::Tz;
+
+use crate::adapters::views::{AbandonView, BoardView};
+use crate::domain::time::Utc;
 
 /// Width of the progress bar, characters.
 const BAR: u64 = 40;
@@ -75,17 +78,25 @@ fn agents(board: &BoardView) -> String {
 fn abandoned(board: &BoardView) -> String {
     let abandon = &board.abandon;
     let percent = |ppm: u32| f64::from(ppm) / 10_000.0;
-    let day = |ms: i64| crate::domain::time::Utc::from_ms(ms).to_chrono().format("%Y-%m-%d");
     format!(
-        "{} of {} ({:.2} %, limit {:.2} %), {} to {} {}",
+        "{} of {} ({:.2} %, limit {:.2} %), {} {}",
         abandon.abandoned,
         abandon.answered,
         percent(abandon.rate_ppm),
         percent(abandon.limit_ppm),
-        day(abandon.window_start_ms),
-        day(abandon.window_end_ms),
+        days(abandon),
         abandon.zone,
     )
+}
+
+/// The window's first and last day, on the calendar of its zone.
+fn days(abandon: &AbandonView) -> String {
+    let zone: Tz = abandon.zone.parse().unwrap_or(Tz::UTC);
+    let day = |ms: i64| Utc::from_ms(ms).to_chrono().with_timezone(&zone).date_naive();
+    let first = day(abandon.window_start_ms);
+    // The end is the first instant that is no longer in it.
+    let last = day(abandon.window_end_ms.saturating_sub(1)).max(first);
+    if first == last { first.to_string() } else { format!("{first} to {last}") }
 }
 
 fn results(board: &BoardView) -> String {
@@ -127,7 +138,7 @@ fn words(code: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::adapters::views::{AbandonView, AgentRowView, ContactCounts};
+    use crate::adapters::views::{AgentRowView, ContactCounts};
 
     #[test]
     fn a_board_says_rate_limit_and_window_and_why_it_waits() {
@@ -139,6 +150,9 @@ mod tests {
                 answered: 120,
                 rate_ppm: 25_000,
                 limit_ppm: 30_000,
+                // Midnight in Kyiv is 22:00 UTC of the day before.
+                window_start_ms: 1_795_557_600_000,
+                window_end_ms: 1_795_557_600_000 + 86_400_000,
                 zone: "Europe/Kyiv".into(),
                 ..AbandonView::default()
             },
@@ -150,7 +164,7 @@ mod tests {
         let text = draw(&board);
         for part in [
             "25 %",
-            "3 of 120 (2.50 %, limit 3.00 %)",
+            "3 of 120 (2.50 %, limit 3.00 %), 2026-11-25 Europe/Kyiv",
             "7 no answer",
             "1 on call",
             "break the abandon limit",

@@ -243,10 +243,12 @@ async fn all(client: &Client, as_json: bool) -> anyhow::Result<ExitCode> {
     };
     let row = |campaign: &Value| {
         let contacts = part(campaign, "contacts");
-        let keys = ["id", "name", "state", "mode"].map(|key| text(part(campaign, key)));
+        let keys = ["id", "name", "state"].map(|key| text(part(campaign, key)));
+        let mode = part(campaign, "mode");
+        let mode = text(if mode.is_object() { part(mode, "kind") } else { mode });
         let counts =
             ["total", "ready", "waits", "live", "closed"].map(|key| text(part(contacts, key)));
-        keys.into_iter().chain(counts).collect::<Vec<_>>()
+        keys.into_iter().chain([mode]).chain(counts).collect::<Vec<_>>()
     };
     let head = ["id", "name", "state", "mode", "contacts", "ready", "later", "live", "done"];
     output::table(&head, &campaigns.iter().map(row).collect::<Vec<_>>());

@@ -244,6 +244,23 @@ async fn a_board_is_drawn_for_people_and_passed_on_for_scripts() {
 }
 
 #[tokio::test]
+async fn campaigns_are_listed_in_columns() {
+    let folder = folder();
+    let daemon = Daemon::new(|_| {
+        answer(json!([{
+            "id": 1, "name": "Осінь", "state": "running",
+            "mode": { "kind": "power", "ratio_percent": 150 },
+            "contacts": { "total": 10, "ready": 4, "waits": 3, "live": 2, "closed": 1 },
+        }]))
+    })
+    .await;
+    let said = daemon.told(folder.path(), "campaign status").await;
+    let rows: Vec<Vec<&str>> =
+        said.out.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(rows[1], ["1", "Осінь", "running", "power", "10", "4", "3", "2", "1"]);
+}
+
+#[tokio::test]
 async fn an_agents_link_is_made_whole_and_a_silent_trunk_is_exit_code_one() {
     let folder = folder();
     let daemon = Daemon::new(|seen| {
