@@ -408,7 +408,7 @@ export class World {
   #import(name, text) {
     const rows = Math.max(0, text.trim().split('\n').length - 1);
     const id = this.lists.length + 1;
-    const rejected = Math.min(2, rows);
+    const rejected = Math.min(1, rows);
     this.lists.push({ id, name, source: 'upload', state: 'ready', contacts: rows - rejected });
     return {
       list: id,

@@ -485,9 +485,9 @@ export const messages = {
   'board.on_line': { en: '{n} on the line', uk: '{n} на лінії', ru: '{n} на линии' },
   'board.utilisation': { en: 'Utilisation', uk: 'Завантаженість', ru: 'Загрузка' },
   'board.utilisation.help': {
-    en: 'talk and wrap-up, of time on the line',
-    uk: 'розмови й постобробка, частка часу на лінії',
-    ru: 'разговоры и постобработка, доля времени на линии',
+    en: 'talk and wrap-up',
+    uk: 'розмови й постобробка',
+    ru: 'разговоры и постобработка',
   },
   'board.answer_to_agent': {
     en: 'Answer to agent',
@@ -1008,10 +1008,10 @@ export const messages = {
   },
   'lists.go': { en: 'Import', uk: 'Імпортувати', ru: 'Импортировать' },
   'lists.busy': { en: 'Importing…', uk: 'Імпортуємо…', ru: 'Импортируем…' },
-  'lists.rows': {
-    en: '{n} {n:row|rows}',
-    uk: '{n} {n:рядок|рядки|рядків}',
-    ru: '{n} {n:строка|строки|строк}',
+  'lists.contacts': {
+    en: '{n} {n:contact|contacts}',
+    uk: '{n} {n:контакт|контакти|контактів}',
+    ru: '{n} {n:контакт|контакта|контактов}',
   },
   'lists.result': { en: 'Import finished', uk: 'Імпорт завершено', ru: 'Импорт завершён' },
   'lists.accepted': { en: 'Accepted', uk: 'Прийнято', ru: 'Принято' },
