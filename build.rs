@@ -1,5 +1,4 @@
 //! Builds `ui/` into `OUT_DIR/ui`, so that `cargo run` alone gives a daemon with its pages.
-#![expect(clippy::print_stdout, reason = "standard output is how a build script talks to cargo")]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
