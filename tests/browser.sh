@@ -5,7 +5,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 out=$(mktemp -d)
 work=$(mktemp -d)
-trap 'kill -INT $demo 2>/dev/null || true; wait $demo 2>/dev/null || true; rm -rf "$work"' EXIT
+demo=
+trap 'if [ -n "$demo" ]; then kill -INT "$demo" 2>/dev/null || true; wait "$demo" 2>/dev/null || true; fi; rm -rf "$work"' EXIT
 
 ./target/debug/campanile demo --contacts 600 --agents 9 --speed 6 --port 0 --json --dir "$work/data" \
   >"$work/report.json" 2>"$work/log" &
@@ -24,7 +25,7 @@ base=${manager%/link/*}
 }
 kill -INT $demo
 wait $demo || { cat "$work/report.json"; echo "the ledgers differ after a person took calls"; exit 1; }
-demo=0
+demo=
 if [ "${1:-}" = --save ]; then
   mkdir -p docs/images
   cp "$out"/{manager,agent}-{en,uk}.png docs/images/

@@ -20,14 +20,15 @@ use crate::adapters::api::{
 };
 use crate::adapters::crm::delivery::{self, DeliveryOptions};
 use crate::adapters::gate::{Gate, gate};
-use crate::adapters::media::{MediaConfig, MediaWorker, read_messages};
-use crate::adapters::net::sip_udp::{SipUdp, SipUdpConfig};
+use crate::adapters::media::{MediaConfig, MediaEvent, MediaHandle, MediaWorker, read_messages};
+use crate::adapters::net::sip_udp::{SipHandle, SipUdp, SipUdpConfig};
 use crate::adapters::store::Db;
 use crate::adapters::store::writer::writer;
 use crate::adapters::telemetry::metrics::Metrics;
 use crate::domain::time::{Duration, Utc};
 use crate::engine::Engine;
 use crate::protocols::audio::clip::Clip;
+use crate::protocols::sip;
 
 /// Events of one kind that wait for the driver, at most: some seconds of a busy node.
 const EVENTS_MAX: usize = 8_192;
@@ -58,59 +59,24 @@ impl Daemon {
     pub async fn start(config: &Config, metrics: Metrics) -> anyhow::Result<Self> {
         let clock = Clock::start();
         let data_dir = &config.data_dir;
-        std::fs::create_dir_all(data_dir)
+        make_data_dir(data_dir)
             .with_context(|| format!("cannot make the data folder {}", data_dir.display()))?;
         let db = Db::open(&config.database_url()?).await.context("cannot open the database")?;
         let epoch = db.begin_epoch(&config.crm.instance, clock.utc()).await?;
         warn_if_clock_stepped_back(&epoch, &clock);
         db.drop_unfinished_lists().await?;
+        db.fill_campaigns().await?;
         let book = Book::read(&db, data_dir.clone()).await?;
 
-        let (sip_out, sip_events) = mpsc::channel(EVENTS_MAX);
-        let (sip, sip_task) = SipUdp::bind(
-            SipUdpConfig {
-                listen: config.sip.listen,
-                advertise: config.sip.advertise.clone().told(),
-                user_agent: config.sip.user_agent.clone(),
-                networks: config.sip.networks.clone(),
-                seed: rand::random(),
-            },
-            clock.mono_fn(),
-            sip_out,
-        )
-        .with_context(|| format!("cannot listen for SIP on {}", config.sip.listen))?;
-        tokio::spawn(sip_task.run());
+        let (sip, sip_events) = start_sip(config, &clock)?;
         let instance = &config.crm.instance;
         let orphans =
             recovery::end_the_last_run(&db, &book, &sip, &epoch, instance, clock.utc()).await?;
 
-        let (media_out, media_events) = mpsc::channel(EVENTS_MAX);
-        let media = MediaWorker::start(
-            MediaConfig {
-                address: config.media.address,
-                advertise: config.media.advertise.clone().told(),
-                ports: config.media.ports.first..=config.media.ports.last,
-                messages: messages(&config.messages_dir())?,
-            },
-            clock.mono_fn(),
-            media_out,
-        )
-        .context("cannot start media")?;
-
+        let (media, media_events) = start_media(config, &clock)?;
         let (writer, writer_task, written) = writer(db.clone(), epoch, instance.clone());
         let writer_task = tokio::spawn(writer_task.run());
-        let run_log = RunLog::open(
-            RunLogConfig {
-                dir: config.run_log_dir(),
-                segment_bytes: SEGMENT_BYTES,
-                total_bytes: config.run_log.max_mb.saturating_mul(1 << 20),
-            },
-            clock.utc().as_ms(),
-        )
-        .with_context(|| {
-            format!("cannot write the run log in {}", config.run_log_dir().display())
-        })?;
-
+        let run_log = open_run_log(config)?;
         let (gate, gate_driver) = gate();
         let (stop, stop_driver) = watch::channel(0);
         let driver = Driver::new(DriverParts {
@@ -127,6 +93,7 @@ impl Daemon {
             media_events,
             gate: gate_driver,
             networks: config.sip.networks.clone(),
+            node: instance.clone(),
             orphans,
             stop: stop_driver,
             drain: Duration::from_secs(u64::from(config.shutdown.drain_s)),
@@ -148,7 +115,7 @@ impl Daemon {
         let listener = TcpListener::bind(config.http.listen)
             .await
             .with_context(|| format!("cannot listen for HTTP on {}", config.http.listen))?;
-        let base_url = format!("http://{}", listener.local_addr()?);
+        let base_url = base_url(listener.local_addr()?);
         let first_link = first_start_link(&db, &base_url, clock.utc()).await?;
         let state = ApiState::new(ApiOptions {
             db: db.clone(),
@@ -207,6 +174,67 @@ impl Daemon {
     pub fn has_died(&self) -> bool {
         self.driver.is_finished()
     }
+}
+
+/// Names, numbers and secrets are in it: it is its owner's alone.
+fn make_data_dir(dir: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
+}
+
+/// Where pages find us; an address that means "all" is reached on loopback from here.
+fn base_url(mut listen: SocketAddr) -> String {
+    if listen.ip().is_unspecified() {
+        listen.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+    }
+    format!("http://{listen}")
+}
+
+/// Opens the SIP socket and its task.
+fn start_sip(
+    config: &Config,
+    clock: &Clock,
+) -> anyhow::Result<(SipHandle, mpsc::Receiver<sip::Event>)> {
+    let (out, events) = mpsc::channel(EVENTS_MAX);
+    let settings = SipUdpConfig {
+        listen: config.sip.listen,
+        advertise: config.sip.advertise.clone().told(),
+        user_agent: config.sip.user_agent.clone(),
+        networks: config.sip.networks.clone(),
+        seed: rand::random(),
+    };
+    let (handle, task) = SipUdp::bind(settings, clock.mono_fn(), out)
+        .with_context(|| format!("cannot listen for SIP on {}", config.sip.listen))?;
+    tokio::spawn(task.run());
+    Ok((handle, events))
+}
+
+/// Starts the media thread with the abandon messages of the configuration.
+fn start_media(
+    config: &Config,
+    clock: &Clock,
+) -> anyhow::Result<(MediaHandle, mpsc::Receiver<MediaEvent>)> {
+    let (out, events) = mpsc::channel(EVENTS_MAX);
+    let settings = MediaConfig {
+        address: config.media.address,
+        advertise: config.media.advertise.clone().told(),
+        ports: config.media.ports.first..=config.media.ports.last,
+        messages: messages(&config.messages_dir())?,
+    };
+    let handle =
+        MediaWorker::start(settings, clock.mono_fn(), out).context("cannot start media")?;
+    Ok((handle, events))
+}
+
+fn open_run_log(config: &Config) -> anyhow::Result<RunLog> {
+    let dir = config.run_log_dir();
+    let settings = RunLogConfig {
+        dir: dir.clone(),
+        segment_bytes: SEGMENT_BYTES,
+        total_bytes: config.run_log.max_mb.saturating_mul(1 << 20),
+        keep: Duration::from_secs(86_400 * u64::from(config.run_log.keep_days)),
+    };
+    RunLog::open(settings).with_context(|| format!("cannot write the run log in {}", dir.display()))
 }
 
 async fn serve_http(

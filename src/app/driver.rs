@@ -52,6 +52,8 @@ const LATER_MAX: usize = 4_096;
 const BOARD_EVERY: Duration = Duration::from_millis(250);
 /// The store's counts are read this often.
 const COUNT_EVERY: Duration = Duration::from_secs(1);
+/// A trunk that does not answer an OPTIONS for so long does not answer: three repetitions of it.
+const CHECK_MAX: Duration = Duration::from_secs(5);
 /// Events taken from one queue before the others have their turn.
 const TURN_MAX: usize = 256;
 
@@ -85,6 +87,8 @@ pub struct DriverParts {
     pub stop: watch::Receiver<u8>,
     /// Networks of the configuration from which requests that open a dialog are answered, too.
     pub networks: Vec<IpNet>,
+    /// This node's name, under which the time it has seen is noted.
+    pub node: String,
     /// Legs of the last run that are being ended.
     pub orphans: BTreeMap<LegId, Orphaned>,
     /// How long a drain may take before talks are ended.
@@ -128,6 +132,7 @@ pub struct Driver {
     stop: watch::Receiver<u8>,
     drain: Duration,
     pub(super) networks: Vec<IpNet>,
+    pub(super) node: String,
     pub(super) later_in: mpsc::Sender<Later>,
     later: mpsc::Receiver<Later>,
     pub(super) views: LiveViews,
@@ -171,6 +176,7 @@ impl Driver {
             stop: parts.stop,
             drain: parts.drain,
             networks: parts.networks,
+            node: parts.node,
             later_in,
             later,
             views: LiveViews::default(),
@@ -357,7 +363,7 @@ impl Driver {
         let took = self.clock.mono().since(asked);
         let note = match status {
             None => {
-                "no answer within 32 s: check the address and the carrier's firewall".to_owned()
+                format!("no answer in {} s: check address and firewall", CHECK_MAX.as_secs())
             }
             Some(200..=299) => "the trunk answers".to_owned(),
             Some(status) => format!("the trunk is there and answered OPTIONS with {status}"),
@@ -378,6 +384,11 @@ impl Driver {
 
     fn publish(&mut self) {
         let now = self.clock.now();
+        while let Some((id, asked)) = self.checks.first_key_value().map(|(id, (at, _))| (*id, *at))
+            && now.mono.since(asked) > CHECK_MAX
+        {
+            self.trunk_checked(id, None);
+        }
         if self.hurry_at.is_some_and(|at| at <= now.mono) {
             self.hurry_at = None;
             tracing::warn!("the drain has taken its time: ending the talks");
@@ -395,6 +406,7 @@ impl Driver {
         if now.mono >= self.count_at {
             self.count_at = now.mono + COUNT_EVERY;
             self.read_counts();
+            self.mark_time(now.utc);
         }
         if std::mem::take(&mut self.views_changed) {
             self.gate.live.send_replace(self.views.publish());

@@ -11,6 +11,7 @@ use crate::adapters::views::{
 };
 use crate::domain::abandon::{ClockStart, Formula};
 use crate::domain::agent::{AgentRefusal, AgentState};
+use crate::domain::attempt::IntentRefusal as R;
 use crate::domain::campaign::CampaignState;
 use crate::domain::ids::{AgentId, AttemptId, CampaignId};
 use crate::domain::time::{Now, Utc};
@@ -179,7 +180,11 @@ impl LiveViews {
             talking: stage(&["talking"]),
             attempts: counts.results.iter().map(|(_, n)| n).sum(),
             results: counts.results,
-            refused: board.refused.iter().map(|(why, n)| (refusal_word(why), *n)).collect(),
+            refused: board
+                .refused
+                .iter()
+                .map(|(why, n)| (refusal_word(*why).to_owned(), *n))
+                .collect(),
             abandon: abandon_view(board),
             answer_to_agent_ms: self.answer_times.get(&board.campaign).and_then(|times| {
                 Some((milliseconds(*percentile(times, 50)?), milliseconds(*percentile(times, 99)?)))
@@ -290,8 +295,7 @@ const fn refusal_key(why: AgentRefusal) -> &'static str {
     }
 }
 
-fn refusal_word(why: &crate::domain::attempt::IntentRefusal) -> String {
-    use crate::domain::attempt::IntentRefusal as R;
+const fn refusal_word(why: R) -> &'static str {
     match why {
         R::NotReady => "not_ready",
         R::DoNotCall => "do_not_call",
@@ -300,7 +304,6 @@ fn refusal_word(why: &crate::domain::attempt::IntentRefusal) -> String {
         R::NumberNotAllowed => "number_not_allowed",
         R::StoreFailed => "store_failed",
     }
-    .to_owned()
 }
 
 #[cfg(test)]

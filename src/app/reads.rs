@@ -118,6 +118,15 @@ impl Driver {
         self.command(sip::Command::Networks(networks));
     }
 
+    /// Notes the wall time, so that the next run sees whether the clock went back meanwhile.
+    pub(super) fn mark_time(&self, now: Utc) {
+        let node = self.node.clone();
+        self.read(move |db| async move {
+            db.mark_time(&node, now).await?;
+            Ok(Vec::new())
+        });
+    }
+
     /// Counts contacts and results of every campaign.
     pub(super) fn read_counts(&self) {
         let campaigns = self.engine.campaign_ids();

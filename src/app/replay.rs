@@ -92,16 +92,16 @@ fn run(segments: &[PathBuf], until: Until) -> anyhow::Result<Report> {
     let mut difference = None;
     'segments: for path in segments {
         let mut reader = SegmentReader::open(path).with_context(|| path.display().to_string())?;
-        while let Some(entry) = reader.next().with_context(|| path.display().to_string())? {
+        while let Some(entry) = reader.read().with_context(|| path.display().to_string())? {
             if until.is_reached(&replay, &entry) {
                 break 'segments;
             }
-            if let Err(found) = replay.next(entry) {
+            if let Err(found) = replay.step(entry) {
                 difference = Some(report_of(path, *found));
                 break 'segments;
             }
         }
-        bar.inc(path.metadata().map(|m| m.len()).unwrap_or(0));
+        bar.inc(path.metadata().map_or(0, |m| m.len()));
     }
     bar.finish_and_clear();
     Ok(Report {

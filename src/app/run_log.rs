@@ -14,7 +14,7 @@ use std::thread::JoinHandle;
 use serde::Serialize;
 
 use crate::adapters::telemetry::metrics;
-use crate::domain::time::{Duration, Now};
+use crate::domain::time::{Duration, Now, Utc};
 use crate::engine::Engine;
 use crate::engine::input::Input;
 use crate::engine::output::Output;
@@ -36,12 +36,15 @@ pub struct RunLogConfig {
     pub dir: PathBuf,
     /// A segment ends at this size.
     pub segment_bytes: u64,
-    /// The oldest segments are deleted beyond this sum.
+    /// The oldest segments are deleted beyond this sum,
     pub total_bytes: u64,
+    /// and when they are older than this.
+    pub keep: Duration,
 }
 
 enum Block {
-    Segment(Vec<u8>),
+    /// A new file, named after the wall time of its first input.
+    Segment(Utc, Vec<u8>),
     Entry(Vec<u8>),
 }
 
@@ -70,14 +73,14 @@ enum EntryRef<'a> {
 }
 
 impl RunLog {
-    /// Opens the log; `started_ms` names its segments.
-    pub fn open(config: RunLogConfig, started_ms: i64) -> io::Result<Self> {
+    /// Opens the log.
+    pub fn open(config: RunLogConfig) -> io::Result<Self> {
         fs::create_dir_all(&config.dir)?;
         let (blocks, queue) = sync_channel(QUEUE_MAX);
         let segment_bytes = config.segment_bytes;
         let thread = std::thread::Builder::new()
             .name("run-log".into())
-            .spawn(move || write_blocks(&config, started_ms, &queue))?;
+            .spawn(move || write_blocks(&config, &queue))?;
         Ok(Self {
             blocks,
             written: 0,
@@ -94,7 +97,7 @@ impl RunLog {
         if self.needs_segment || self.written > self.segment_bytes {
             let snapshot = encode(&EntryRef::Snapshot(engine));
             self.written = snapshot.len() as u64;
-            self.needs_segment = self.blocks.try_send(Block::Segment(snapshot)).is_err();
+            self.needs_segment = self.blocks.try_send(Block::Segment(now.utc, snapshot)).is_err();
         }
         let logged = input.clone();
         let outputs = engine.handle(now, input);
@@ -144,18 +147,16 @@ fn encode(entry: &EntryRef<'_>) -> Vec<u8> {
     block
 }
 
-fn write_blocks(config: &RunLogConfig, started_ms: i64, queue: &Receiver<Block>) -> io::Result<()> {
+fn write_blocks(config: &RunLogConfig, queue: &Receiver<Block>) -> io::Result<()> {
     let mut file: Option<BufWriter<File>> = None;
-    let mut number = 0u32;
     loop {
         match queue.recv_timeout(FLUSH_EVERY) {
-            Ok(Block::Segment(snapshot)) => {
+            Ok(Block::Segment(begins, snapshot)) => {
                 if let Some(mut full) = file.take() {
                     full.flush()?;
                 }
-                prune(config)?;
-                let name = format!("{started_ms:014}-{number:05}.{EXTENSION}");
-                number += 1;
+                prune(config, begins)?;
+                let name = format!("{:014}.{EXTENSION}", begins.as_ms());
                 let mut next = BufWriter::new(File::create(config.dir.join(name))?);
                 next.write_all(MAGIC)?;
                 next.write_all(&FORMAT.to_le_bytes())?;
@@ -178,15 +179,18 @@ fn write_blocks(config: &RunLogConfig, started_ms: i64, queue: &Receiver<Block>)
     file.map_or(Ok(()), |mut file| file.flush())
 }
 
-/// Deletes the oldest segments until the rest fits.
-fn prune(config: &RunLogConfig) -> io::Result<()> {
+/// Deletes what is too old, and the oldest segments until the rest fits.
+fn prune(config: &RunLogConfig, now: Utc) -> io::Result<()> {
+    let keep_ms = i64::try_from(config.keep.as_millis()).unwrap_or(i64::MAX);
     let mut segments = Vec::new();
     for path in segments_in(&config.dir)? {
         segments.push((fs::metadata(&path)?.len(), path));
     }
     let mut total: u64 = segments.iter().map(|(bytes, _)| bytes).sum();
     for (bytes, path) in segments {
-        if total <= config.total_bytes {
+        let begins = path.file_stem().and_then(|name| name.to_str()?.parse::<i64>().ok());
+        let too_old = begins.is_some_and(|ms| now.as_ms().saturating_sub(ms) > keep_ms);
+        if total <= config.total_bytes && !too_old {
             break;
         }
         fs::remove_file(path)?;
@@ -248,14 +252,14 @@ impl SegmentReader {
     }
 
     /// The next entry; `None` at the end, also where a crash cut the last one short.
-    pub fn next(&mut self) -> Result<Option<Entry>, RunLogError> {
+    pub fn read(&mut self) -> Result<Option<Entry>, RunLogError> {
         let mut head = [0; 8];
         if !read_whole(&mut self.file, &mut head)? {
             return Ok(None);
         }
-        let [a, b, c, d, e, f, g, h] = head;
-        let length = u32::from_le_bytes([a, b, c, d]);
-        let checksum = u32::from_le_bytes([e, f, g, h]);
+        let (length, checksum) = head.split_at(4);
+        let length = u32::from_le_bytes(length.try_into().unwrap_or_default());
+        let checksum = u32::from_le_bytes(checksum.try_into().unwrap_or_default());
         if length > ENTRY_MAX {
             return Err(RunLogError::Damaged(self.at));
         }
@@ -285,11 +289,12 @@ fn read_whole(file: &mut impl Read, buffer: &mut [u8]) -> Result<bool, RunLogErr
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::time::{Mono, Utc};
+    use crate::domain::time::Mono;
     use crate::engine::trace::Replay;
 
     fn config(dir: &Path) -> RunLogConfig {
-        RunLogConfig { dir: dir.to_owned(), segment_bytes: 2_000, total_bytes: 1 << 30 }
+        let keep = Duration::from_secs(86_400);
+        RunLogConfig { dir: dir.to_owned(), segment_bytes: 2_000, total_bytes: 1 << 30, keep }
     }
 
     fn now(ms: u64) -> Now {
@@ -300,7 +305,7 @@ mod tests {
     #[test]
     fn what_was_written_replays_over_several_segments_and_a_torn_tail_ends_it() {
         let dir = tempfile::tempdir().unwrap();
-        let mut log = RunLog::open(config(dir.path()), 7).unwrap();
+        let mut log = RunLog::open(config(dir.path())).unwrap();
         let mut engine = Engine::new(1);
         for n in 0..200 {
             log.step(&mut engine, now(n * 500), Input::Tick);
@@ -315,17 +320,37 @@ mod tests {
         let mut replay = Replay::default();
         for path in &segments {
             let mut reader = SegmentReader::open(path).unwrap();
-            while let Some(entry) = reader.next().unwrap() {
-                replay.next(entry).unwrap();
+            while let Some(entry) = reader.read().unwrap() {
+                replay.step(entry).unwrap();
             }
         }
         assert_eq!(replay.steps(), 199);
     }
 
     #[test]
+    fn segments_go_when_they_are_too_old_or_too_many() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |config: RunLogConfig, from: u64| {
+            let mut log = RunLog::open(config).unwrap();
+            let mut engine = Engine::new(1);
+            for n in 0..100 {
+                log.step(&mut engine, now(from + n * 500), Input::Tick);
+            }
+            log.close().unwrap();
+            segments_in(dir.path()).unwrap().len()
+        };
+        let all = write(config(dir.path()), 0);
+        assert!(all > 2, "{all}");
+        let two_days = 2 * 86_400_000;
+        assert_eq!(write(config(dir.path()), two_days), all, "the old ones are gone");
+        let few = RunLogConfig { total_bytes: 5_000, ..config(dir.path()) };
+        assert!(write(few, two_days + 100_000) < all);
+    }
+
+    #[test]
     fn a_flipped_bit_is_damage_and_another_file_is_no_run_log() {
         let dir = tempfile::tempdir().unwrap();
-        let mut log = RunLog::open(config(dir.path()), 7).unwrap();
+        let mut log = RunLog::open(config(dir.path())).unwrap();
         log.step(&mut Engine::new(1), now(0), Input::Tick);
         log.close().unwrap();
         let path = segments_in(dir.path()).unwrap().remove(0);
@@ -334,8 +359,8 @@ mod tests {
         bytes[last] ^= 1;
         fs::write(&path, &bytes).unwrap();
         let mut reader = SegmentReader::open(&path).unwrap();
-        assert!(reader.next().unwrap().is_some());
-        assert!(matches!(reader.next(), Err(RunLogError::Damaged(_))));
+        assert!(reader.read().unwrap().is_some());
+        assert!(matches!(reader.read(), Err(RunLogError::Damaged(_))));
         fs::write(&path, "something else entirely").unwrap();
         assert!(matches!(SegmentReader::open(&path), Err(RunLogError::NotARunLog)));
     }

@@ -203,7 +203,9 @@ impl Engine {
             .campaigns
             .iter()
             .copied()
-            .filter(|id| self.campaigns.get(id).is_some_and(|run| run.is_running()))
+            .filter(|id| {
+                self.campaigns.get(id).is_some_and(super::campaign_run::CampaignRun::is_running)
+            })
             .min_by_key(|id| ready_in(*id));
         if let Some(run) = self.agents.get_mut(&agent) {
             run.home = home;

@@ -131,10 +131,10 @@ impl Engine {
         };
         let trunk = self.trunks.get_mut(&trunk_id).ok_or(Pacing::Lines)?;
         if !trunk.budget.try_take(now.mono, trunk.rules.calls_per_second) {
-            if previewed.is_none() {
-                if let Some(run) = self.campaigns.get_mut(&campaign) {
-                    run.hopper.put_back(record);
-                }
+            if previewed.is_none()
+                && let Some(run) = self.campaigns.get_mut(&campaign)
+            {
+                run.hopper.put_back(record);
             }
             return Err(Pacing::CallsPerSecond);
         }

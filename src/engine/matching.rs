@@ -66,7 +66,10 @@ impl Engine {
     }
 
     fn connect(&mut self, now: Now, attempt: AttemptId, agent: AgentId) {
-        let Some(agent_leg) = self.agent_of(agent).and_then(|run| run.leg_up()) else { return };
+        let Some(agent_leg) = self.agent_of(agent).and_then(super::agent_run::AgentRun::leg_up)
+        else {
+            return;
+        };
         let event = self.event_id(now);
         let Some(run) = self.attempts.get_mut(&attempt) else { return };
         let Stage::Waiting { answered, .. } = run.stage else { return };

@@ -335,7 +335,7 @@ impl World {
             AgentNews::Preview { .. } => {
                 let wait = self.dice(3_000);
                 let command = if self.dice(4) == 0 {
-                    AgentCommand::SkipPreview { close: self.seed % 2 == 0 }
+                    AgentCommand::SkipPreview { close: self.seed.is_multiple_of(2) }
                 } else {
                     AgentCommand::AcceptPreview
                 };

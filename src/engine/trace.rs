@@ -74,7 +74,7 @@ impl Replay {
     }
 
     /// Takes the next entry; the outputs of a step, or the difference that it shows.
-    pub fn next(&mut self, entry: Entry) -> Result<Vec<Output>, Box<Difference>> {
+    pub fn step(&mut self, entry: Entry) -> Result<Vec<Output>, Box<Difference>> {
         match entry {
             Entry::Snapshot(engine) => {
                 self.segments += 1;

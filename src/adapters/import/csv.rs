@@ -221,7 +221,7 @@ mod tests {
         rows(text.as_bytes())
             .unwrap()
             .into_iter()
-            .map(|row| row.contact.map(|contact| contact.name).unwrap_or_else(|fault| fault.reason))
+            .map(|row| row.contact.map_or_else(|fault| fault.reason, |contact| contact.name))
             .collect()
     }
 

@@ -256,7 +256,7 @@ mod tests {
             for _ in 0..12 {
                 // A cheap sequence of digits; all tails of a rule are to be valid.
                 tails = tails.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_041);
-                let tail = format!("{:020}", tails);
+                let tail = format!("{tails:020}");
                 let missing = length - head.len();
                 let text = format!("+{head}{}", &tail[20 - missing..]);
                 let Some(quick) = fast(&text, None) else { continue };

@@ -82,7 +82,7 @@ pub fn compare(dialer: &DialerBooks<'_>, carrier: &CarrierLedger, crm: &CrmLedge
             match carrier.rows.get(&call_id) {
                 Some(call) => compare_call(row, call, &attempt, &mut faults),
                 None => {
-                    faults.add(format!("attempt {attempt}: dialled, and the carrier has no call"))
+                    faults.add(format!("attempt {attempt}: dialled, and the carrier has no call"));
                 }
             }
             known.insert(call_id);

@@ -12,6 +12,7 @@ use crate::app::client::Client;
 use crate::app::config::Config;
 use crate::app::daemon::Daemon;
 use crate::domain::abandon::AbandonLimit;
+use crate::domain::call_result::CallResult as R;
 use crate::domain::calling_hours::CallingHours;
 use crate::domain::retry::RetryRules;
 use crate::domain::time::Duration;
@@ -53,11 +54,11 @@ pub(super) async fn set_up(
     let trunk = api.post("/trunks", &trunk(carrier)?).await?;
     let endpoint =
         api.post("/crm-endpoints", &json!({ "name": "Lab CRM", "url": info.events_url })).await?;
-    let secret = endpoint["secret"].as_str().context("the CRM endpoint has no secret")?;
-    world.crm().set_secret(secret);
+    let secret = text(&endpoint, "secret")?;
+    world.crm().set_secret(&secret);
     let list = pull(&api, &info.segment_url, &info.mapping).await?;
-    let campaign = api.post("/campaigns", &campaign(args, &trunk["id"], list)).await?;
-    let campaign = campaign["id"].as_i64().context("the campaign has no id")?;
+    let campaign = api.post("/campaigns", &campaign(args, id(&trunk)?, list)).await?;
+    let campaign = id(&campaign)?;
 
     let mut tokens = Vec::new();
     let mut own_desk_link = String::new();
@@ -73,9 +74,9 @@ pub(super) async fn set_up(
         });
         let made = api.post("/agents", &agent).await?;
         if is_robot {
-            tokens.push(made["token"].as_str().context("the agent has no token")?.to_owned());
+            tokens.push(text(&made, "token")?);
         } else {
-            made["link"].as_str().context("the agent has no link")?.clone_into(&mut own_desk_link);
+            own_desk_link = text(&made, "link")?;
         }
     }
     api.post(&format!("/campaigns/{campaign}/start"), &json!({})).await?;
@@ -98,25 +99,36 @@ fn trunk(carrier: SocketAddr) -> anyhow::Result<Value> {
     }))
 }
 
+/// A text that the API's answer must hold.
+fn text(answer: &Value, key: &str) -> anyhow::Result<String> {
+    let text = answer.get(key).and_then(Value::as_str);
+    Ok(text.with_context(|| format!("the daemon's answer has no {key}"))?.to_owned())
+}
+
+fn id(answer: &Value) -> anyhow::Result<i64> {
+    answer.get("id").and_then(Value::as_i64).context("the daemon's answer has no id")
+}
+
 async fn pull(api: &Client, url: &str, mapping: &str) -> anyhow::Result<i64> {
     let job = api
         .post("/lists/pull", &json!({ "name": "Lab segment", "url": url, "map": mapping }))
         .await?;
-    let job = job["job"].as_str().context("the pull has no job")?.to_owned();
+    let job = text(&job, "job")?;
     for _ in 0..3_000 {
         let state: Value = api.get(&format!("/jobs/{job}")).await?;
-        match state["state"].as_str() {
-            Some("running") => tokio::time::sleep(Duration::from_millis(20)).await,
-            Some("done") => {
-                return state["report"]["list"].as_i64().context("the pull made no list");
+        match text(&state, "state")?.as_str() {
+            "running" => tokio::time::sleep(Duration::from_millis(20)).await,
+            "done" => {
+                let list = state.pointer("/report/list").and_then(Value::as_i64);
+                return list.context("the pull made no list");
             }
-            Some(_) | None => anyhow::bail!("the list was not pulled: {}", state["error"]),
+            _ => anyhow::bail!("the list was not pulled: {}", text(&state, "error")?),
         }
     }
     anyhow::bail!("the list was not pulled within a minute")
 }
 
-fn campaign(args: &DemoArgs, trunk: &Value, list: i64) -> Value {
+fn campaign(args: &DemoArgs, trunk: i64, list: i64) -> Value {
     let zone = chrono_tz::Tz::America__New_York;
     let first_day = NaiveDate::from_ymd_opt(2026, 1, 1).unwrap_or_default();
     let divided = |ms: f64| whole_ms(ms / args.speed);
@@ -154,7 +166,6 @@ fn retry(args: &DemoArgs) -> Value {
     if args.attempts == 1 {
         rules.after_s.clear();
         // A skipped preview and a withdrawn call have not been tried at all.
-        use crate::domain::call_result::CallResult as R;
         for result in [R::AgentSkipped, R::PreviewTimedOut, R::NotDialled, R::CancelledByDialer] {
             rules.after_s.insert(result, 1);
         }

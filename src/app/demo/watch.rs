@@ -153,10 +153,7 @@ fn percent(ppm: u32) -> f64 {
 /// Draws the picture over the one drawn before; how many lines it has.
 fn draw(board: &BoardView, before: usize) -> usize {
     let lines = picture(board);
-    let mut text = String::new();
-    if before > 0 {
-        text.push_str(&format!("\x1b[{before}A"));
-    }
+    let mut text = if before > 0 { format!("\x1b[{before}A") } else { String::new() };
     for line in &lines {
         text.push_str("\x1b[2K");
         text.push_str(line);
