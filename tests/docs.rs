@@ -240,6 +240,23 @@ fn documents(files: &[String]) -> impl Iterator<Item = (&String, String)> {
     files.iter().filter(is_document).map(|file| (file, read(file)))
 }
 
+#[test]
+fn documents_lead_to_files_that_exist() {
+    let files = repository();
+    let mut faults = Vec::new();
+    for (document, text) in documents(&files) {
+        let folder = Path::new(document).parent().unwrap();
+        let links = text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
+        for link in links.filter(|link| !link.is_empty() && !link.contains("://")) {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder).join(link);
+            if !path.exists() {
+                faults.push(format!("{document}: nothing at {link}"));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "\n{}", faults.join("\n"));
+}
+
 /// A file may be named from any folder on: `store/intents.rs` is one of ours.
 #[test]
 fn the_map_names_source_files_that_exist() {
