@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # The demo in every mode on SQLite, predictive and progressive on PostgreSQL too: the ledgers of
 # dialer, carrier and CRM must agree each time.
-#   tests/acceptance.sh quick   150 contacts at thirty times the speed, all runs at once: each waits for people and the clock, not for the processor
+#   tests/acceptance.sh quick   150 contacts at thirty times the speed, all runs at once: each waits
+#                               for people and timers, not for the processor
 #   tests/acceptance.sh full    the demo's defaults, one run after the other
 # Wants the built program; PostgreSQL runs in a temporary folder and ends with this script.
 set -euo pipefail
