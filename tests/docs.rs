@@ -2,8 +2,13 @@
 //!
 //! After a change of a result, a mapping or a retry rule: `CAMPANILE_BLESS=1 cargo test --test docs`
 //! writes the tables anew; read the difference before you commit it.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test may panic"
+)]
 #![expect(clippy::case_sensitive_file_extension_comparisons, reason = "our own files")]
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
