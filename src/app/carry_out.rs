@@ -58,6 +58,9 @@ impl Driver {
                 self.command(sip::Command::Bye { leg, reason });
             }
             // Nobody listens yet: every answer is taken for a person, at once.
+            Output::Listen(leg) if self.unusable.remove(&leg) => {
+                inputs.push_back(Input::HangUp(AttemptId::from_uuid(leg.as_uuid())));
+            }
             Output::Listen(leg) => inputs.push_back(Input::Heard(leg, Verdict::NotListened)),
             Output::CallAgent(agent, leg) => {
                 if let Err(why) = self.call_agent(agent, leg) {
@@ -304,22 +307,25 @@ impl Driver {
 
     fn answered(&mut self, leg: LegId, answer: &[u8], dialog: &sip::DialogState) {
         let media = match sdp::read_answer(answer) {
-            Ok(media) => media,
+            Ok(media) => Some(media),
             Err(error) => {
-                // Nobody could hear anything: the call is ended and counted as not supported.
                 tracing::warn!(call.leg = %leg, %error, "the answer describes no media we can use");
-                let reason = sip::ReasonValue::NormalClearing;
-                self.command(sip::Command::Bye { leg, reason });
-                let end = NetworkEnd {
-                    status: Some(488),
-                    phrase: format!("answered without usable media: {error}"),
-                    ..NetworkEnd::default()
-                };
-                self.feed(Input::Leg(leg, LegEvent::Failed(end)));
-                return;
+                None
             }
         };
-        self.media.connect(leg, media);
+        match media {
+            Some(media) => self.media.connect(leg, media),
+            // An agent who cannot be heard is no agent; a person who picked up was abandoned.
+            None if self.agent_legs.contains_key(&leg) => {
+                let reason = sip::ReasonValue::NormalClearing;
+                self.command(sip::Command::Bye { leg, reason });
+                self.feed(Input::Leg(leg, LegEvent::Failed(NetworkEnd::default())));
+                return;
+            }
+            None => {
+                self.unusable.insert(leg);
+            }
+        }
         if let Some((agent, orphan)) = self.agent_legs.get_mut(&leg) {
             orphan.dialog = Some(dialog.clone());
             let (agent, orphan) = (*agent, orphan.clone());

@@ -231,8 +231,15 @@ fn open_run_log(config: &Config) -> anyhow::Result<RunLog> {
     let settings = RunLogConfig {
         dir: dir.clone(),
         segment_bytes: SEGMENT_BYTES,
-        total_bytes: config.run_log.max_mb.saturating_mul(1 << 20),
-        keep: Duration::from_secs(86_400 * u64::from(config.run_log.keep_days)),
+        // Zero is no limit, as the sample file says.
+        total_bytes: match config.run_log.max_mb {
+            0 => u64::MAX,
+            mb => mb.saturating_mul(1 << 20),
+        },
+        keep: match config.run_log.keep_days {
+            0 => Duration::MAX,
+            days => Duration::from_secs(86_400 * u64::from(days)),
+        },
     };
     RunLog::open(settings).with_context(|| format!("cannot write the run log in {}", dir.display()))
 }

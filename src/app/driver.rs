@@ -11,7 +11,7 @@
 //!
 //! It never waits for anything but the next event: a full queue makes a backlog here, not a pause.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -142,6 +142,8 @@ pub struct Driver {
     pub(super) agent_legs: BTreeMap<LegId, (AgentId, sip::Orphan)>,
     /// Legs of the last run that are being ended.
     pub(super) orphans: BTreeMap<LegId, Orphaned>,
+    /// Customers' legs that were answered without media we can use.
+    pub(super) unusable: BTreeSet<LegId>,
     /// Intents on their way to the store.
     pub(super) intents: BTreeMap<AttemptId, (CampaignId, TrunkId)>,
     /// What found its queue full, oldest first.
@@ -184,6 +186,7 @@ impl Driver {
             calls: BTreeMap::new(),
             agent_legs: BTreeMap::new(),
             orphans: parts.orphans,
+            unusable: BTreeSet::new(),
             intents: BTreeMap::new(),
             writes: VecDeque::new(),
             commands: VecDeque::new(),

@@ -156,8 +156,7 @@ fn write_blocks(config: &RunLogConfig, queue: &Receiver<Block>) -> io::Result<()
                     full.flush()?;
                 }
                 prune(config, begins)?;
-                let name = format!("{:014}.{EXTENSION}", begins.as_ms());
-                let mut next = BufWriter::new(File::create(config.dir.join(name))?);
+                let mut next = BufWriter::new(create_segment(&config.dir, begins)?);
                 next.write_all(MAGIC)?;
                 next.write_all(&FORMAT.to_le_bytes())?;
                 next.write_all(&snapshot)?;
@@ -177,6 +176,18 @@ fn write_blocks(config: &RunLogConfig, queue: &Receiver<Block>) -> io::Result<()
         }
     }
     file.map_or(Ok(()), |mut file| file.flush())
+}
+
+/// A new file named after its beginning. A clock that went back may stand on an old name: the next
+/// free one is taken, nothing is overwritten.
+fn create_segment(dir: &Path, begins: Utc) -> io::Result<File> {
+    let mut ms = begins.as_ms();
+    loop {
+        match File::create_new(dir.join(format!("{ms:014}.{EXTENSION}"))) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => ms += 1,
+            made => return made,
+        }
+    }
 }
 
 /// Deletes what is too old, and the oldest segments until the rest fits.

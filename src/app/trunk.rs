@@ -22,8 +22,7 @@ pub enum TrunkCommand {
     /// Add a trunk.
     #[command(
         after_help = "Example:\n  campanile trunk add --name carrier --address 203.0.113.9:5060 \
-        --caller-id +442079460000 --allow +44 --calls-per-second 5 --lines 30 \
-        --username u17 --password env:TRUNK_PASSWORD"
+        --caller-id +442079460000 --allow +44 --calls-per-second 5 --lines 30"
     )]
     Add(Box<AddArgs>),
     /// Ask a trunk whether it is there (SIP OPTIONS).
@@ -64,7 +63,7 @@ pub struct AddArgs {
     /// A network from which it may send us requests, beside its address; repeat it for more.
     #[arg(long = "network", value_name = "CIDR")]
     pub networks: Vec<IpNet>,
-    /// User name for digest authentication.
+    /// User name for digest authentication; kept with the trunk, not used before digest is built.
     #[arg(long, requires = "password")]
     pub username: Option<String>,
     /// Where the daemon finds the password: env:NAME or file:PATH.

@@ -44,7 +44,7 @@ pub struct CallingHours {
 }
 
 impl Default for CallingHours {
-    /// Every day from 9 to 20: inside the limits of every country in docs/compliance.md on workdays.
+    /// Every day from 9 to 20: inside most laws on workdays, not all (docs/compliance.md).
     fn default() -> Self {
         Self::daily(9 * 60, 20 * 60)
     }

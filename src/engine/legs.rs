@@ -203,7 +203,7 @@ impl Engine {
     pub(super) fn cancel(&mut self, now: Now, attempt: AttemptId, why: CancelReason) {
         let Some(run) = self.attempts.get_mut(&attempt) else { return };
         match run.stage {
-            Stage::Intending { .. } => run.stage = Stage::Intending { withdrawn: true },
+            Stage::Intending { .. } => run.enter(Stage::Intending { withdrawn: true }, now),
             Stage::Dialling { .. } => {
                 run.cancelled = Some(why);
                 run.enter(Stage::Cancelling { why }, now);

@@ -20,6 +20,7 @@ use tokio::net::UdpSocket;
 use uuid::Uuid;
 
 /// What the dialer's side knows of one call.
+#[expect(clippy::option_option, reason = "a failure may come with or without a final status")]
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 struct Known {
     ringing: bool,

@@ -132,7 +132,7 @@ impl Uac {
     pub(crate) async fn accept(&self, request: &Incoming) {
         let mut text = "SIP/2.0 200 OK\r\n".to_owned();
         for name in ["Via", "From", "To", "Call-ID", "CSeq"] {
-            text += &format!("{name}: {}\r\n", request.header(name));
+            text.extend([name, ": ", &request.header(name), "\r\n"]);
         }
         text += "Content-Length: 0\r\n\r\n";
         self.socket.send_to(text.as_bytes(), self.far).await.unwrap();
