@@ -9,7 +9,7 @@ use super::driver::{Driver, Later};
 use super::recovery::Orphaned;
 use crate::adapters::media::LegRole;
 use crate::adapters::store::contacts::ContactCard;
-use crate::adapters::store::recovery::{AgentLeg, OrphanEnd};
+use crate::adapters::store::recovery::AgentLeg;
 use crate::adapters::store::writer::{Write, WriterFull};
 use crate::adapters::telemetry::metrics;
 use crate::domain::attempt::Record;
@@ -280,19 +280,12 @@ impl Driver {
     fn orphan_ended(&mut self, leg: LegId, how: sip::OrphanEnd) {
         let Some(orphan) = self.orphans.remove(&leg) else { return };
         tracing::info!(call.leg = %leg, ?how, "a leg of the last run is ended");
-        let Orphaned::Call { campaign, window_start, answered } = orphan else {
+        let Orphaned::Call { campaign, window_start, answered, remembered } = orphan else {
             self.write(Write::AgentLegGone(leg));
             return;
         };
-        let how = match how {
-            sip::OrphanEnd::NeverKnown => OrphanEnd::NeverSent,
-            sip::OrphanEnd::CancelledBeforeAnswer { .. } => OrphanEnd::NotAnswered,
-            sip::OrphanEnd::EndedByUs => OrphanEnd::EndedByUs,
-            sip::OrphanEnd::EndedByThem => OrphanEnd::EndedByThem,
-            sip::OrphanEnd::Silent => OrphanEnd::Silent,
-        };
-        let unanswered = matches!(how, OrphanEnd::NeverSent | OrphanEnd::NotAnswered);
-        if unanswered && !answered {
+        let how = Orphaned::shown(remembered, how);
+        if how.shows_no_answer() && !answered {
             self.feed(Input::LostNotAnswered { campaign, window_start });
         }
         let attempt = AttemptId::from_uuid(leg.as_uuid());

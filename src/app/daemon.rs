@@ -68,10 +68,10 @@ impl Daemon {
         db.fill_campaigns().await?;
         let book = Book::read(&db, data_dir.clone()).await?;
 
-        let (sip, sip_events) = start_sip(config, &clock)?;
+        let (sip, sip_task, sip_events) = open_sip(config, &clock)?;
         let instance = &config.crm.instance;
-        let orphans =
-            recovery::end_the_last_run(&db, &book, &sip, &epoch, instance, clock.utc()).await?;
+        let remains = recovery::end_the_last_run(&db, &book, &epoch, instance, clock.utc()).await?;
+        tokio::spawn(sip_task.run(remains.commands));
 
         let (media, media_events) = start_media(config, &clock)?;
         let (writer, writer_task, written) = writer(db.clone(), epoch, instance.clone());
@@ -94,7 +94,7 @@ impl Daemon {
             gate: gate_driver,
             networks: config.sip.networks.clone(),
             node: instance.clone(),
-            orphans,
+            orphans: remains.orphans,
             stop: stop_driver,
             drain: Duration::from_secs(u64::from(config.shutdown.drain_s)),
         });
@@ -191,10 +191,10 @@ fn base_url(mut listen: SocketAddr) -> String {
 }
 
 /// Opens the SIP socket and its task.
-fn start_sip(
+fn open_sip(
     config: &Config,
     clock: &Clock,
-) -> anyhow::Result<(SipHandle, mpsc::Receiver<sip::Event>)> {
+) -> anyhow::Result<(SipHandle, SipUdp, mpsc::Receiver<sip::Event>)> {
     let (out, events) = mpsc::channel(EVENTS_MAX);
     let settings = SipUdpConfig {
         listen: config.sip.listen,
@@ -205,8 +205,7 @@ fn start_sip(
     };
     let (handle, task) = SipUdp::bind(settings, clock.mono_fn(), out)
         .with_context(|| format!("cannot listen for SIP on {}", config.sip.listen))?;
-    tokio::spawn(task.run());
-    Ok((handle, events))
+    Ok((handle, task, events))
 }
 
 /// Starts the media thread with the abandon messages of the configuration.

@@ -43,7 +43,7 @@ use crate::domain::phone::E164;
 use crate::domain::time::{Duration, Mono, Utc};
 use crate::domain::trunk::TrunkRules;
 use crate::engine::Engine;
-use crate::engine::input::{Input, LegEvent, Rest};
+use crate::engine::input::{AgentCommand, Input, LegEvent, Rest};
 use crate::protocols::sip;
 
 /// Answers of reads that wait for the driver, at most: far above what one round asks for.
@@ -202,13 +202,18 @@ impl Driver {
     /// Runs until the program has drained; then ends the agents' legs and the run log.
     pub async fn run(mut self) -> anyhow::Result<()> {
         self.tell_settings().await?;
-        while !self.engine.is_drained() {
+        while !self.is_over() {
             self.one_event().await;
             self.take_what_waits();
             self.flush();
             self.publish();
         }
         self.end().await
+    }
+
+    /// No call is left; unless there is haste, no leg of an earlier run either.
+    fn is_over(&self) -> bool {
+        self.engine.is_drained() && (self.orphans.is_empty() || *self.stop.borrow() > 1)
     }
 
     /// Waits for one event. Every branch is a receive: none loses anything when another is taken.
@@ -341,15 +346,29 @@ impl Driver {
         match request {
             Request::Agent(agent, command, answer) => {
                 self.refusal = None;
+                let is_kept = matches!(command, AgentCommand::Dispose { .. });
                 self.feed(Input::Agent(agent, command));
                 let refused = self.refusal.take().filter(|(who, _)| *who == agent);
-                let result = refused.map_or(Ok(()), |(_, why)| Err(why));
-                answer.send(result).ok();
+                match refused {
+                    None if is_kept => self.when_written(answer),
+                    None => drop(answer.send(Ok(()))),
+                    Some((_, why)) => drop(answer.send(Err(why))),
+                }
             }
             Request::HangUp(attempt) => self.feed(Input::HangUp(attempt)),
             Request::Reload(what, done) => self.reload(what, done),
             Request::CheckTrunk(trunk, answer) => self.check_trunk(trunk, answer),
         }
+    }
+
+    /// Answers once everything so far is on the disk: what an agent was told is kept stays kept.
+    fn when_written(&self, answer: oneshot::Sender<Result<(), AgentRefusal>>) {
+        let writer = self.writer.clone();
+        tokio::spawn(async move {
+            // A writer that ended first has written everything too.
+            writer.flush().await;
+            answer.send(Ok(())).ok();
+        });
     }
 
     fn check_trunk(&mut self, trunk: TrunkId, answer: oneshot::Sender<TrunkCheck>) {

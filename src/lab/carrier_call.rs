@@ -363,9 +363,12 @@ impl CarrierCall {
             }
             UasEvent::HungUp { crossed } => {
                 row.reason = desk.switchboard.reason(desk.key);
-                // The carrier's own BYE for want of an ACK is nobody's hanging up.
+                // The carrier's own BYE for want of an ACK is nobody's hanging up, and where nobody
+                // answered there is nothing to hang up.
                 let both = *crossed && self.we_left;
-                row.ended_by = Some(if both { Ender::Both } else { Ender::Caller });
+                if row.answered_ms.is_some() {
+                    row.ended_by = Some(if both { Ender::Both } else { Ender::Caller });
+                }
                 self.end(now, row);
             }
             UasEvent::Left(status) => row.bye_answered = *status,

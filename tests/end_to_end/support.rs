@@ -268,13 +268,6 @@ impl Daemon {
         std::fs::read_to_string(self.log_file(self.runs)).unwrap_or_default()
     }
 
-    /// What all of them said.
-    pub(crate) fn logs(&self) -> String {
-        (1..=self.runs)
-            .map(|run| std::fs::read_to_string(self.log_file(run)).unwrap_or_default())
-            .collect()
-    }
-
     /// Its API, as its own command line has it.
     pub(crate) fn api(&self) -> Client {
         let token = std::fs::read_to_string(self.data_dir().join("cli.token")).unwrap();

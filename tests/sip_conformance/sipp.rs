@@ -78,7 +78,7 @@ impl Call {
             seed: 1,
         };
         let (sip, task) = SipUdp::bind(config, clock, sender).unwrap();
-        tokio::spawn(task.run());
+        tokio::spawn(task.run(vec![]));
         let call = Self { sip, events, counted: Vec::new(), sipp, errors };
         let host = format!("127.0.0.1:{port}");
         call.tell(Command::Invite(Invite {

@@ -40,8 +40,14 @@ async fn an_intent_that_was_durable_but_never_answered_is_found_by_the_next_run(
         let lost = db.lost_calls(&next).await.unwrap();
         assert_eq!(lost.len(), 1, "{}", place.name);
         assert_eq!(lost[0].intent, intent(campaign, &record, 1, 0), "{}", place.name);
-        assert_eq!(lost[0].sip_local, "10.0.0.1:5060");
-        assert_eq!(lost[0].number.to_string(), "+12120000000");
+        let settings = campaign_settings(TrunkId::new(1));
+        let ends = [lost_end(&lost[0], &settings, at(1_000), event_id(1))];
+        db.write_lost(&ends, "test").await.unwrap();
+        let legs = db.lost_legs().await.unwrap();
+        assert_eq!(legs.len(), 1, "{}", place.name);
+        assert_eq!(legs[0].sip_local, "10.0.0.1:5060");
+        assert_eq!(legs[0].number.to_string(), "+12120000000");
+        assert_eq!((legs[0].dialog.as_deref(), legs[0].answered), (None, false));
         assert!(!ready(db, campaign, 1_000).await.contains(&record), "{}", place.name);
     }
 }
@@ -93,7 +99,6 @@ async fn lost_calls_count_against_us_until_it_is_shown_that_nobody_answered() {
         dead.record(Record::Connected { key: intents[3].key, agent, at: at(800), event }).await;
         let next = run(db, 10_000).await;
         let lost = db.lost_calls(&next.epoch).await.unwrap();
-        assert_eq!(lost[2].dialog.as_deref(), Some("{\"to_tag\":\"x\"}"), "{}", place.name);
         assert_eq!((lost[2].answered, lost[2].connected), (Some(at(700)), None));
         assert_eq!((lost[3].connected, lost[3].intent.agent), (Some(at(800)), Some(agent)));
         let settings = campaign_settings(TrunkId::new(1));
@@ -106,6 +111,10 @@ async fn lost_calls_count_against_us_until_it_is_shown_that_nobody_answered() {
         let tally = db.tally(campaign, window()).await.unwrap();
         assert_eq!(tally.tally, Tally { live_answers: 4, abandoned: 3, connected: 1 });
         assert_eq!(tally.outside, 3, "{}", place.name);
+        let legs = db.lost_legs().await.unwrap();
+        assert_eq!(legs.len(), 4, "{}: all are still to be ended", place.name);
+        assert_eq!(legs[2].dialog.as_deref(), Some("{\"to_tag\":\"x\"}"), "{}", place.name);
+        assert_eq!((legs[2].answered, legs[2].window_start), (true, window()));
         let found = [
             (1, OrphanEnd::NeverSent),
             (1, OrphanEnd::NotAnswered),
@@ -116,6 +125,9 @@ async fn lost_calls_count_against_us_until_it_is_shown_that_nobody_answered() {
             next.send(Write::OrphanEnded { campaign, attempt: attempt_id(n), how });
         }
         assert!(next.writer.flush().await);
+        let legs = db.lost_legs().await.unwrap();
+        assert_eq!(legs.len(), 1, "{}: nobody has seen the fourth end", place.name);
+        assert_eq!(legs[0].attempt, attempt_id(4), "{}", place.name);
         let tally = db.tally(campaign, window()).await.unwrap();
         assert_eq!(
             tally.tally,

@@ -101,10 +101,17 @@ impl SipUdp {
         Ok((handle, Self { socket, endpoint, commands, events, waiting, clock }))
     }
 
-    /// Runs until the last handle is gone and what was begun is over, or 32 s after it.
-    pub async fn run(mut self) {
+    /// Runs until the last handle is gone and what was begun is over, or 32 s after it. What is to
+    /// be done `first` is begun before the socket is read: messages for the legs of an earlier
+    /// process must not come before the endpoint knows these.
+    pub async fn run(mut self, first: Vec<Command>) {
         let mut buffer = vec![0; DATAGRAM_MAX];
         let mut closing: Option<Mono> = None;
+        let start = (self.clock)();
+        for command in first {
+            self.endpoint.handle_command(start, command);
+            self.flush(start).await;
+        }
         loop {
             self.drain_socket(&mut buffer).await;
             let now = (self.clock)();
@@ -246,7 +253,7 @@ mod tests {
         };
         let event = tokio::select! {
             event = answering => event,
-            () = task.run() => panic!("the task ended"),
+            () = task.run(vec![]) => panic!("the task ended"),
         };
         assert_eq!(event, Some(Event::OptionsAnswered { id: 7, status: Some(200) }));
     }
@@ -256,6 +263,6 @@ mod tests {
         let (events, _keep) = mpsc::channel(1);
         let (handle, task) = SipUdp::bind(config("127.0.0.1:0"), clock(), events).unwrap();
         drop(handle);
-        task.run().await;
+        task.run(vec![]).await;
     }
 }

@@ -7,6 +7,7 @@ use crate::domain::attempt::{Intent, IntentRefusal};
 use crate::domain::ids::AgentId;
 use crate::domain::phone::{E164, may_dial};
 use crate::domain::time::Utc;
+use crate::engine::input::INTENT_AGE_MAX;
 
 use super::contacts::{self, ContactCard};
 use super::db::Tx;
@@ -74,8 +75,9 @@ async fn gap_ends(tx: &mut Tx, intent: &Intent) -> Result<Option<Utc>, StoreErro
                         WHERE number_guard.last_ms <= excluded.last_ms - $3";
     const LAST: &str = "SELECT last_ms FROM number_guard WHERE number = $1";
     let number = intent.key.number.get();
+    let gap_ms = gap_ms(intent.number_gap_ms);
     let passed = on_tx!(&mut *tx, conn => {
-        sqlx::query(GATE).bind(number).bind(intent.at.as_ms()).bind(intent.number_gap_ms)
+        sqlx::query(GATE).bind(number).bind(intent.at.as_ms()).bind(gap_ms)
             .execute(conn).await?.rows_affected()
     });
     if passed == 1 {
@@ -84,7 +86,14 @@ async fn gap_ends(tx: &mut Tx, intent: &Intent) -> Result<Option<Utc>, StoreErro
     let (last,): (i64,) = on_tx!(tx, conn => {
         sqlx::query_as(LAST).bind(number).fetch_one(conn).await?
     });
-    Ok(Some(Utc::from_ms(last.saturating_add(intent.number_gap_ms))))
+    Ok(Some(Utc::from_ms(last.saturating_add(gap_ms))))
+}
+
+/// The gap holds between INVITEs, of which the first may have followed its intent late and the second
+/// may follow at once.
+fn gap_ms(gap_ms: i64) -> i64 {
+    let late = i64::try_from(INTENT_AGE_MAX.as_millis()).unwrap_or(i64::MAX);
+    if gap_ms == 0 { 0 } else { gap_ms.saturating_add(late) }
 }
 
 async fn insert_live_call(

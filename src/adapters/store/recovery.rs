@@ -16,7 +16,7 @@ use crate::domain::time::Utc;
 
 use super::contacts::number;
 use super::db::{Db, Tx};
-use super::error::StoreError;
+use super::error::{StoreError, corrupt};
 use super::leases::Epoch;
 use super::records::{self, Applied, Ink};
 use super::tally::Sums;
@@ -27,18 +27,39 @@ use super::words::{whole, word};
 pub struct LostCall {
     /// The intent as it was made; `agent` is the one who had the call, if one was put through.
     pub intent: Intent,
-    /// The number, for the Request-URI of a CANCEL or BYE.
-    pub number: E164,
-    /// The local SIP address that the INVITE was sent from.
-    pub sip_local: String,
-    /// The dialog as it was at the answer, JSON of the driver's making.
-    pub dialog: Option<String>,
     /// When it was answered, if that was written.
     pub answered: Option<Utc>,
     /// When an agent was put through, if that was written.
     pub connected: Option<Utc>,
     /// Attempts of the contact that count, without this one.
     pub attempts: u32,
+}
+
+/// The leg of a call whose result is `lost`, which nobody has seen ended yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LostLeg {
+    /// Whose attempt.
+    pub campaign: CampaignId,
+    /// Which.
+    pub attempt: AttemptId,
+    /// When the intent was made.
+    pub intent: Utc,
+    /// The number, for the Request-URI of a CANCEL or BYE.
+    pub number: E164,
+    /// The trunk the INVITE went to.
+    pub trunk: TrunkId,
+    /// Under which of its versions.
+    pub trunk_version: u32,
+    /// Which of its caller ids was shown.
+    pub caller_id: u32,
+    /// The local SIP address that the INVITE was sent from.
+    pub sip_local: String,
+    /// The dialog as it was at the answer, JSON of the driver's making.
+    pub dialog: Option<String>,
+    /// An answer was written.
+    pub answered: bool,
+    /// The legal window in which it counts.
+    pub window_start: Utc,
 }
 
 /// An agent's leg that an earlier run left up.
@@ -62,7 +83,7 @@ pub enum OrphanEnd {
     NotAnswered,
     /// It was up; our BYE ended it.
     EndedByUs,
-    /// It was up; the far end ended it.
+    /// The far end had ended it, or did so now; whether it was answered is not always known.
     EndedByThem,
     /// The far end says nothing.
     Silent,
@@ -70,7 +91,7 @@ pub enum OrphanEnd {
 
 impl OrphanEnd {
     /// It is shown that no person answered.
-    const fn shows_no_answer(self) -> bool {
+    pub const fn shows_no_answer(self) -> bool {
         match self {
             Self::NeverSent | Self::NotAnswered => true,
             Self::EndedByUs | Self::EndedByThem | Self::Silent => false,
@@ -133,11 +154,8 @@ struct LostRow {
     agent: Option<i64>,
     number_gap_ms: i64,
     intent_ms: i64,
-    sip_local: String,
     answered_ms: Option<i64>,
-    dialog: Option<String>,
     connected_ms: Option<i64>,
-    digits: i64,
     attempts: i64,
 }
 
@@ -163,12 +181,43 @@ impl LostRow {
         };
         Ok(LostCall {
             intent,
-            number: number(self.digits)?,
-            sip_local: self.sip_local,
-            dialog: self.dialog,
             answered: self.answered_ms.map(Utc::from_ms),
             connected: self.connected_ms.map(Utc::from_ms),
             attempts: whole("attempts", self.attempts)?,
+        })
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct LostLegRow {
+    campaign: i64,
+    attempt: Uuid,
+    intent_ms: i64,
+    digits: i64,
+    trunk: Option<i64>,
+    trunk_version: Option<i64>,
+    caller_id: Option<i64>,
+    sip_local: String,
+    dialog: Option<String>,
+    answered_ms: Option<i64>,
+    window_ms: Option<i64>,
+}
+
+impl LostLegRow {
+    fn leg(self) -> Result<LostLeg, StoreError> {
+        let absent = || corrupt("attempt", "a lost call without a trunk");
+        Ok(LostLeg {
+            campaign: CampaignId::new(self.campaign),
+            attempt: AttemptId::from_uuid(self.attempt),
+            intent: Utc::from_ms(self.intent_ms),
+            number: number(self.digits)?,
+            trunk: TrunkId::new(self.trunk.ok_or_else(absent)?),
+            trunk_version: whole("version", self.trunk_version.ok_or_else(absent)?)?,
+            caller_id: whole("caller id", self.caller_id.ok_or_else(absent)?)?,
+            sip_local: self.sip_local,
+            dialog: self.dialog,
+            answered: self.answered_ms.is_some(),
+            window_start: Utc::from_ms(self.window_ms.unwrap_or(self.intent_ms)),
         })
     }
 }
@@ -179,9 +228,8 @@ impl Db {
     pub async fn lost_calls(&self, run: &Epoch) -> Result<Vec<LostCall>, StoreError> {
         const SQL: &str = "SELECT l.campaign, l.attempt, l.contact, l.person, l.number, \
             l.campaign_version, l.trunk, l.trunk_version, l.result_map_version, l.caller_id, \
-            l.agent, l.number_gap_ms, l.intent_ms, l.sip_local, l.answered_ms, l.dialog, \
-            l.connected_ms, n.digits, cc.attempts \
-            FROM live_call l JOIN number n ON n.id = l.number \
+            l.agent, l.number_gap_ms, l.intent_ms, l.answered_ms, l.connected_ms, cc.attempts \
+            FROM live_call l \
             JOIN campaign_contact cc ON cc.campaign = l.campaign AND cc.contact = l.contact \
             WHERE l.epoch < $1 ORDER BY l.campaign, l.attempt";
         let rows: Vec<LostRow> = on_db!(self, pool => {
@@ -190,8 +238,8 @@ impl Db {
         rows.into_iter().map(LostRow::call).collect()
     }
 
-    /// Writes the ends of lost calls, each the same way as any other end; those that were settled
-    /// before are left alone. Returns how many were written.
+    /// Writes the ends of lost calls, each the same way as any other end, and that their legs are still
+    /// to be ended; calls that were settled before are left alone. Returns how many were written.
     pub async fn write_lost(
         &self,
         ends: &[AttemptEnd],
@@ -204,6 +252,7 @@ impl Db {
             let mut tx = self.begin().await?;
             let mut sums = Sums::default();
             for end in chunk {
+                leave_leg(&mut tx, end.key).await?;
                 let mut ink = Ink { instance, sums: &mut sums };
                 if records::ended(&mut tx, end, &mut ink).await? == Applied::Done {
                     written += 1;
@@ -213,6 +262,19 @@ impl Db {
             tx.commit().await?;
         }
         Ok(written)
+    }
+
+    /// Legs of lost calls that no run has seen ended.
+    pub async fn lost_legs(&self) -> Result<Vec<LostLeg>, StoreError> {
+        const SQL: &str = "SELECT l.campaign, l.attempt, a.intent_ms, n.digits, a.trunk, \
+            a.trunk_version, a.caller_id, l.sip_local, l.dialog, a.answered_ms, a.window_ms \
+            FROM lost_leg l \
+            JOIN attempt a ON a.campaign = l.campaign AND a.attempt = l.attempt \
+            JOIN number n ON n.id = a.number \
+            ORDER BY l.campaign, l.attempt";
+        let rows: Vec<LostLegRow> =
+            on_db!(self, pool => sqlx::query_as(SQL).fetch_all(pool).await?);
+        rows.into_iter().map(LostLegRow::leg).collect()
     }
 
     /// Legs of agents that earlier runs left up.
@@ -231,6 +293,18 @@ impl Db {
     }
 }
 
+/// What ending a lost call needs outlives the call's row: a restart that is cut short itself must not
+/// forget whom it has not yet hung up on.
+async fn leave_leg(tx: &mut Tx, key: AttemptKey) -> Result<(), StoreError> {
+    const SQL: &str = "INSERT INTO lost_leg (campaign, attempt, sip_local, dialog) \
+        SELECT campaign, attempt, sip_local, dialog FROM live_call \
+        WHERE campaign = $1 AND attempt = $2 ON CONFLICT (campaign, attempt) DO NOTHING";
+    on_tx!(tx, conn => {
+        sqlx::query(SQL).bind(key.campaign.get()).bind(key.attempt.as_uuid()).execute(conn).await?;
+    });
+    Ok(())
+}
+
 /// Notes how the remains of a lost call ended; where that shows that nobody answered, its count for
 /// the abandon limit is taken back. The first finding stands.
 pub(crate) async fn orphan_ended(
@@ -243,9 +317,13 @@ pub(crate) async fn orphan_ended(
     const NOTE: &str = "UPDATE attempt SET orphan = $3 WHERE campaign = $1 AND attempt = $2 \
         AND result = 'lost' AND orphan IS NULL \
         RETURNING window_ms, abandoned, connected, outside, answered_ms";
+    const GONE: &str = "DELETE FROM lost_leg WHERE campaign = $1 AND attempt = $2";
     const UNCOUNT: &str = "UPDATE attempt SET window_ms = NULL, abandoned = FALSE, \
         connected = FALSE, outside = FALSE WHERE campaign = $1 AND attempt = $2";
     type Row = (Option<i64>, bool, bool, bool, Option<i64>);
+    on_tx!(&mut *tx, conn => {
+        sqlx::query(GONE).bind(campaign.get()).bind(attempt.as_uuid()).execute(conn).await?;
+    });
     let row: Option<Row> = on_tx!(&mut *tx, conn => {
         sqlx::query_as(NOTE).bind(campaign.get()).bind(attempt.as_uuid()).bind(word(&how))
             .fetch_optional(conn).await?

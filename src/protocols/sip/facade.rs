@@ -340,7 +340,7 @@ pub enum OrphanEnd {
     },
     /// It was answered, and our BYE ended it.
     EndedByUs,
-    /// It was answered, and they had ended it or did so now.
+    /// They had ended it, or did so now. Whether it was answered is known only where its dialog was.
     EndedByThem,
     /// No answer in 64·T1.
     Silent,

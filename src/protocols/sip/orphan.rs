@@ -6,7 +6,7 @@
 //!     │        nothing in 64·T1 ────────────────────────► Silent
 //!     │ 2xx to the INVITE, or 200 to CANCEL and no final response in T2
 //!     ▼        200 to BYE ──────────────────────────────► EndedByUs
-//! Ending ───── 481 to BYE, BYE of theirs ───────────────► EndedByThem
+//! Ending ───── 481 to BYE, BYE of theirs ───────────────► EndedByThem (or refused long ago)
 //!              nothing in 64·T1 ────────────────────────► Silent
 //! ```
 //!
@@ -216,12 +216,13 @@ impl OrphanCall {
                 // Anything else: the INVITE's own response decides.
                 Some(Outcome::Answered(_)) | None => None,
             },
-            Stage::Ending { bye, is_certain, .. } => match bye.drain(&mut self.outputs) {
+            Stage::Ending { bye, .. } => match bye.drain(&mut self.outputs) {
                 Some(Outcome::Answered(200..300)) => Some(OrphanEnd::EndedByUs),
-                // The dialog is gone there: they ended it, or the missing ACK did.
-                Some(Outcome::Answered(_)) if *is_certain => Some(OrphanEnd::EndedByThem),
+                // The dialog is gone there: they ended it, or the missing ACK did. Where the dialog was a
+                // guess, the call was refused or is over, and its INVITE is answered for good.
+                Some(Outcome::Answered(_)) => Some(OrphanEnd::EndedByThem),
                 Some(Outcome::NoAnswer) => Some(OrphanEnd::Silent),
-                Some(Outcome::Answered(_)) | None => None,
+                None => None,
             },
             Stage::Over => None,
         };

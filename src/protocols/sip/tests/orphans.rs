@@ -100,6 +100,20 @@ fn a_leg_whose_answer_was_not_durable_is_ended_by_the_tag_of_the_cancels_answer(
 }
 
 #[test]
+fn a_leg_that_was_refused_before_the_crash_is_over_as_soon_as_the_far_side_says_so() {
+    let (_, orphan) = crashed(false);
+    let mut world = adopt(orphan);
+    let cancel = world.request();
+    // Its transaction is remembered, its final response was acknowledged and does not come again.
+    world.receive(&cancel.answer(200, Some("callee")));
+    world.pass(secs(4));
+    let bye = world.request();
+    world.receive(&bye.answer(481, None));
+    assert_eq!(end(&mut world), OrphanEnd::EndedByThem);
+    world.assert_forgets();
+}
+
+#[test]
 fn a_known_dialog_is_ended_with_the_next_request_number() {
     for (status, want) in [(200, OrphanEnd::EndedByUs), (481, OrphanEnd::EndedByThem)] {
         let (_, orphan) = crashed(true);
