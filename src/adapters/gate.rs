@@ -74,6 +74,8 @@ pub struct Live {
     pub boards: BTreeMap<i64, Arc<BoardView>>,
     /// By agent id.
     pub agents: BTreeMap<i64, Arc<AgentView>>,
+    /// The program was asked to stop: no new calls, no new work.
+    pub draining: bool,
 }
 
 /// The API's side of the gate.

@@ -399,6 +399,8 @@ impl Driver {
         let hurry = stop > 1;
         if stop > 0 {
             tracing::info!(hurry, "draining: no new calls");
+            self.views.draining();
+            self.views_changed = true;
             self.hurry_at.get_or_insert(self.clock.mono() + self.drain);
             self.feed(Input::Drain { hurry });
         }

@@ -156,6 +156,11 @@ impl LiveViews {
         self.published.boards.insert(board.campaign.get(), Arc::new(view));
     }
 
+    /// The program was asked to stop.
+    pub fn draining(&mut self) {
+        self.published.draining = true;
+    }
+
     /// What pages read from now on.
     pub fn publish(&self) -> Arc<Live> {
         Arc::new(self.published.clone())

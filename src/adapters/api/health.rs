@@ -41,7 +41,7 @@ pub async fn healthz(State(state): State<ApiState>) -> Json<Health> {
 #[utoipa::path(get, path = "/readyz", tag = "running", security(()),
     responses((status = 200, body = Health), (status = 503, body = ProblemBody)))]
 pub async fn readyz(State(state): State<ApiState>) -> Result<Json<Health>, Problem> {
-    if *state.shutdown().borrow() {
+    if *state.shutdown().borrow() || state.gate().live().borrow().draining {
         return Err(Kind::ShuttingDown.into());
     }
     if state.gate().live().has_changed().is_err() {
