@@ -133,9 +133,16 @@ impl Engine {
             .map_or(now + TICK, |at| at.min(now + TICK))
     }
 
-    /// The program was asked to stop, and no call is left.
+    /// The program was asked to stop, and no call is left; without haste the agents have also said what
+    /// their last calls meant.
     pub fn is_drained(&self) -> bool {
-        self.drain != Drain::No && self.attempts.is_empty()
+        let said = || !self.agents.values().any(|run| matches!(run.doing, Doing::WrapUp { .. }));
+        let over = match self.drain {
+            Drain::No => false,
+            Drain::Gently => said(),
+            Drain::Hurried => true,
+        };
+        over && self.attempts.is_empty()
     }
 
     fn set_campaign(&mut self, now: Now, rules: CampaignRules, state: CampaignState) {

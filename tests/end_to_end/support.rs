@@ -18,12 +18,20 @@ use campanile::domain::ids::CampaignId;
 use campanile::lab::world::{WorldInfo, WorldLedger, WorldLive};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 /// Between two looks at something that is waited for.
 pub(crate) const LOOK: Duration = Duration::from_millis(10);
 /// A process of ours starts within this time, on a machine that compiles beside it too.
 const START_MAX: Duration = Duration::from_secs(30);
+
+static ONE: Mutex<()> = Mutex::const_new(());
+
+/// These tests measure and shoot at times of their own: one after the other, each has the machine.
+pub(crate) async fn alone() -> MutexGuard<'static, ()> {
+    ONE.lock().await
+}
 
 /// Asks until there is an answer; fails in words after `max`.
 pub(crate) async fn until<T, F, R>(max: Duration, what: &str, mut ask: F) -> T

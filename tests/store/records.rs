@@ -186,11 +186,11 @@ async fn a_late_disposition_does_not_move_a_contact_that_is_being_called_again()
         let campaign = campaign(db, &people(1)).await;
         let mut run = run(db, 0).await;
         let first = dial(&mut run, db, campaign, 1, 0).await;
-        let next = ContactNext::Waits { due_at: at(60_000) };
+        let next = ContactNext::Waits { due_at: at(62_000) };
         run.record(Record::Ended(Box::new(end(&first, CallResult::DroppedWhileRinging, next))))
             .await;
-        let second = dial(&mut run, db, campaign, 2, 60_000).await;
-        let said = disposition(&first, NextAction::Retry, next, 61_000);
+        let second = dial(&mut run, db, campaign, 2, 62_000).await;
+        let said = disposition(&first, NextAction::Retry, next, 63_000);
         run.record(Record::Disposition(said)).await;
         assert_eq!(db.contact_counts(campaign).await.unwrap().live, 1, "{}", place.name);
         run.record(Record::Ended(Box::new(end(&second, CallResult::Connected, CLOSED)))).await;
