@@ -16,7 +16,7 @@ use crate::domain::attempt::Record;
 use crate::domain::call_result::{CancelReason, NetworkEnd, StatusMeaning, Verdict};
 use crate::domain::ids::{AgentId, AttemptId, CampaignId, LegId, TrunkId};
 use crate::domain::time::{Now, Utc};
-use crate::engine::input::{Input, LegEnd, LegEvent};
+use crate::engine::input::{Input, LegEnd, LegEvent, Rest};
 use crate::engine::output::{AgentNews, Fact, Output};
 use crate::protocols::sdp;
 use crate::protocols::sip;
@@ -28,7 +28,12 @@ impl Driver {
             Output::Refill { campaign, after, limit } => {
                 let at = now.utc;
                 self.read(move |db| async move {
-                    let (records, rest) = db.ready_records(campaign, after, limit, at).await?;
+                    // The engine waits for an answer: without one it would never ask again.
+                    let read = db.ready_records(campaign, after, limit, at).await;
+                    let (records, rest) = read.unwrap_or_else(|error| {
+                        tracing::error!(campaign.id = %campaign, %error, "cannot read records");
+                        (Vec::new(), Rest::Later(None))
+                    });
                     Ok(vec![Later::Records { campaign, records, rest }])
                 });
             }

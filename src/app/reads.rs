@@ -12,9 +12,12 @@ use crate::adapters::store::tally::WindowTally;
 use crate::adapters::store::{Db, StoreError};
 use crate::domain::abandon::Window;
 use crate::domain::campaign::{CampaignRules, CampaignState};
-use crate::domain::time::Utc;
+use crate::domain::time::{Duration, Utc};
 use crate::engine::input::Input;
 use crate::protocols::sip;
+
+/// Rules that could not be read after a step of the clock are read again after this.
+const CHECK_AGAIN: Duration = Duration::from_secs(1);
 
 impl Driver {
     /// Tells the engine all settings, at the start.
@@ -101,13 +104,14 @@ impl Driver {
     pub(super) fn check_rules(&self) {
         let now = self.clock.utc();
         self.read(move |db| async move {
-            let mut found = Vec::new();
-            for row in db.campaigns().await? {
-                let tallies = read_tallies(&db, &row, now).await?;
-                found.push(Later::Campaign { row: Box::new(row), tallies });
+            // Dialling waits for this, so it is tried until it succeeds.
+            loop {
+                match read_campaigns(&db, now).await {
+                    Ok(found) => return Ok(found.into_iter().chain([Later::RulesChecked]).collect()),
+                    Err(error) => tracing::error!(%error, "cannot read the rules again"),
+                }
+                tokio::time::sleep(CHECK_AGAIN).await;
             }
-            found.push(Later::RulesChecked);
-            Ok(found)
         });
     }
 
@@ -140,6 +144,15 @@ impl Driver {
             Ok(found)
         });
     }
+}
+
+async fn read_campaigns(db: &Db, now: Utc) -> Result<Vec<Later>, StoreError> {
+    let mut found = Vec::new();
+    for row in db.campaigns().await? {
+        let tallies = read_tallies(db, &row, now).await?;
+        found.push(Later::Campaign { row: Box::new(row), tallies });
+    }
+    Ok(found)
 }
 
 /// Results by code, most frequent first, out of a campaign's counters.

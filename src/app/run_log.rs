@@ -14,7 +14,7 @@ use std::thread::JoinHandle;
 use serde::Serialize;
 
 use crate::adapters::telemetry::metrics;
-use crate::domain::time::{Duration, Now, Utc};
+use crate::domain::time::{Duration, Mono, Now, Utc};
 use crate::engine::Engine;
 use crate::engine::input::Input;
 use crate::engine::output::Output;
@@ -25,6 +25,8 @@ const MAGIC: &[u8; 8] = b"CAMPRUN\n";
 const QUEUE_MAX: usize = 16_384;
 /// An entry longer than this is no entry: a snapshot of a thousand calls is below 1 MiB.
 const ENTRY_MAX: u32 = 64 << 20;
+/// After a gap a new segment is tried this often.
+const BEGIN_AGAIN: Duration = Duration::from_millis(500);
 /// What was written is handed to the operating system this often.
 const FLUSH_EVERY: Duration = Duration::from_millis(200);
 const EXTENSION: &str = "runlog";
@@ -54,6 +56,8 @@ pub struct RunLog {
     written: u64,
     segment_bytes: u64,
     needs_segment: bool,
+    /// No new segment is tried before: a snapshot costs far more than a step.
+    begin_at: Mono,
     dropped: u64,
     thread: Option<JoinHandle<io::Result<()>>>,
 }
@@ -80,12 +84,17 @@ impl RunLog {
         let segment_bytes = config.segment_bytes;
         let thread = std::thread::Builder::new()
             .name("run-log".into())
-            .spawn(move || write_blocks(&config, &queue))?;
+            .spawn(move || {
+                write_blocks(&config, &queue).inspect_err(|error| {
+                    tracing::error!(%error, "the run log cannot be written: it ends here");
+                })
+            })?;
         Ok(Self {
             blocks,
             written: 0,
             segment_bytes,
             needs_segment: true,
+            begin_at: Mono::ZERO,
             dropped: 0,
             thread: Some(thread),
         })
@@ -94,10 +103,12 @@ impl RunLog {
     /// Runs one input through the engine and logs it. The only caller of [`Engine::handle`] in the
     /// daemon.
     pub fn step(&mut self, engine: &mut Engine, now: Now, input: Input) -> Vec<Output> {
-        if self.needs_segment || self.written > self.segment_bytes {
+        let may_begin = self.needs_segment && now.mono >= self.begin_at;
+        if may_begin || self.written > self.segment_bytes {
             let snapshot = encode(&EntryRef::Snapshot(engine));
             self.written = snapshot.len() as u64;
             self.needs_segment = self.blocks.try_send(Block::Segment(now.utc, snapshot)).is_err();
+            self.begin_at = now.mono + BEGIN_AGAIN;
         }
         let logged = input.clone();
         let outputs = engine.handle(now, input);

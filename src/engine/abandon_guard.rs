@@ -10,11 +10,13 @@ use serde::{Deserialize, Serialize};
 use crate::domain::abandon::{AbandonLimit, InAir, Tally, Window, may_launch, may_release};
 use crate::domain::time::{Duration, Utc};
 
+use super::attempt_run::SETUP_MAX;
+
 /// Windows kept: the present, the next, and the last, whose calls may still be ending.
 const WINDOWS_MAX: usize = 4;
-/// From a launch to the latest moment its answer can count, beyond the ring timeout: set-up, a
-/// CANCEL that waits for its final answer (64·T1 = 32 s), and the wait for an agent.
-const AFTER_RING: Duration = Duration::from_secs(32 + 10 + 2);
+/// From a launch to the latest moment its answer can count, beyond the ring timeouts: the intent on
+/// its way, a CANCEL that waits for its final answer (64·T1 = 32 s), and the wait for an agent.
+const AFTER_RING: Duration = Duration::from_secs(2 + 32 + 2);
 
 /// What a window holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -106,7 +108,9 @@ impl AbandonGuard {
     fn reach(&self, limit: &AbandonLimit, ring: Duration, at: Utc) -> Vec<Tally> {
         let here = limit.window_at(at);
         let mut tallies = vec![self.counted(here.start).tally];
-        if at + ring + AFTER_RING >= here.end {
+        // Ringing may begin at the last moment of the set-up, which lasts as long again and more.
+        let reach = ring + SETUP_MAX + ring + AFTER_RING;
+        if at + reach >= here.end {
             tallies.push(self.counted(here.end).tally);
         }
         tallies
@@ -132,6 +136,9 @@ mod tests {
         assert!(guard.may_launch(&limit, ring, &air, noon));
         let late = Utc::from_ms(window.end.as_ms() - 30_000);
         assert!(!guard.may_launch(&limit, ring, &air, late), "tomorrow starts at nothing");
+        // Set up for 30 s, then ringing for 20 s, is 50 s, and a crossed CANCEL comes on top of it.
+        let early = Utc::from_ms(window.end.as_ms() - 85_000);
+        assert!(!guard.may_launch(&limit, ring, &air, early), "a late ringing reaches tomorrow");
         let covered = InAir { in_flight: 4, waiting: 0, reserved: 5 };
         assert!(guard.may_launch(&limit, ring, &covered, late));
     }

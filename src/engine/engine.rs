@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::agent::AgentRules;
-use crate::domain::campaign::{CampaignRules, CampaignState};
+use crate::domain::campaign::{CampaignRules, CampaignState, Mode};
 use crate::domain::ids::{AgentId, AttemptId, CampaignId, ContactId, CrmEventId, LegId, TrunkId};
 use crate::domain::time::{Duration, Mono, Now};
 use crate::domain::trunk::TrunkRules;
@@ -157,6 +157,11 @@ impl Engine {
         if started {
             run.hopper.reset(now.mono);
         }
+        // A card that can no longer be dialled would hold its agent for ever.
+        let shows_previews = run.is_running() && run.rules.mode == Mode::Preview;
+        if !shows_previews {
+            self.return_previews(now, Some(id));
+        }
         if state == CampaignState::Stopped {
             self.cancel_unanswered(now, Some(id));
         }
@@ -182,15 +187,7 @@ impl Engine {
         if hurry {
             self.hang_up_everyone(now);
         }
-        let previews: Vec<AgentId> = self
-            .agents
-            .iter()
-            .filter(|(_, run)| matches!(run.doing, Doing::Preview { .. }))
-            .map(|(id, _)| *id)
-            .collect();
-        for agent in previews {
-            self.return_preview(now, agent);
-        }
+        self.return_previews(now, None);
     }
 
     /// Contacts of a campaign that are in the air or being previewed.

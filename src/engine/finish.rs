@@ -28,6 +28,7 @@ impl Engine {
         run.enter(run.stage, now);
         let campaign = run.key().campaign;
         let next = self.contact_next(campaign, result, run.record.attempts, now.utc);
+        self.doubt_rest(campaign);
         let end = run.end(result, next, network, by, event, now);
         self.out(Output::Record(Record::Ended(Box::new(end))));
         if let Some(disposition) = run.disposition.take() {
@@ -66,15 +67,24 @@ impl Engine {
             count: None,
             event: self.event_id(now),
         };
+        self.doubt_rest(campaign);
         self.out(Output::Record(Record::Skipped(Box::new(end))));
         self.count_result(campaign, result);
     }
 
     /// A disposition is written after the end of its attempt, though it may be given before.
     pub(super) fn record_disposition(&mut self, record: DispositionRecord) {
+        self.doubt_rest(record.key.campaign);
         match self.attempts.get_mut(&record.key.attempt) {
             Some(run) => run.disposition = Some(record),
             None => self.out(Output::Record(Record::Disposition(record))),
+        }
+    }
+
+    /// What ended may be tried again, so the campaign is not finished before the store says so.
+    fn doubt_rest(&mut self, campaign: CampaignId) {
+        if let Some(run) = self.campaigns.get_mut(&campaign) {
+            run.hopper.doubt();
         }
     }
 

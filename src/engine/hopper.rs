@@ -26,6 +26,9 @@ pub(super) struct Hopper {
     asked: bool,
     ask_at: Mono,
     rest: Option<Rest>,
+    /// Something came back to the store while an answer was on its way: what it says of the rest
+    /// may be older than that.
+    doubted: bool,
 }
 
 impl Hopper {
@@ -48,7 +51,7 @@ impl Hopper {
         held: &BTreeSet<ContactId>,
     ) {
         self.asked = false;
-        self.rest = Some(rest);
+        self.rest = (!std::mem::take(&mut self.doubted)).then_some(rest);
         if let Some(last) = records.last() {
             self.cursor = Some((last.priority, last.seq));
         }
@@ -82,8 +85,15 @@ impl Hopper {
     pub(super) fn reset(&mut self, now: Mono) {
         self.records.clear();
         self.cursor = None;
-        self.rest = None;
         self.ask_at = now;
+        self.doubt();
+    }
+
+    /// A record may go back to the store (put off, tried again, promised a call): that nothing waits
+    /// there has to be asked anew.
+    pub(super) fn doubt(&mut self) {
+        self.rest = None;
+        self.doubted = self.asked;
     }
 
     /// The store said that nothing is ready and nothing waits, and all it gave is used.
@@ -128,6 +138,26 @@ mod tests {
         hopper.fill(later, (1..=4).map(record).collect(), Rest::Nothing, &held);
         assert_eq!(hopper.records.len(), 3, "nothing twice");
         while hopper.take().is_some() {}
+        assert!(hopper.is_used_up());
+    }
+
+    #[test]
+    fn a_record_that_goes_back_is_not_overtaken_by_an_older_answer() {
+        let mut hopper = Hopper::default();
+        let none = BTreeSet::new();
+        hopper.refill(Mono::ZERO).unwrap();
+        hopper.fill(Mono::ZERO, vec![record(1)], Rest::Nothing, &none);
+        hopper.take().unwrap();
+        hopper.doubt();
+        assert!(!hopper.is_used_up(), "it may wait in the store now");
+        let later = Mono::ZERO + ASK_AGAIN;
+        hopper.refill(later).unwrap();
+        hopper.doubt();
+        hopper.fill(later, vec![], Rest::Nothing, &none);
+        assert!(!hopper.is_used_up(), "the answer may be older than what went back");
+        let later = later + ASK_AGAIN;
+        hopper.refill(later).unwrap();
+        hopper.fill(later, vec![], Rest::Nothing, &none);
         assert!(hopper.is_used_up());
     }
 }

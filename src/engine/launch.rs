@@ -95,8 +95,14 @@ impl Engine {
                 | Doing::WrapUp { .. } => None,
             })
             .collect();
-        for accepted in accepted {
-            if let Err(held) = self.launch_one(now, campaign, Some(accepted)) {
+        for (agent, record) in accepted {
+            // The card may have been looked at past the end of the hours.
+            if !self.may_call(now, campaign, &record) {
+                self.put_off(now, campaign, record);
+                self.become_free(now, agent);
+                continue;
+            }
+            if let Err(held) = self.launch_one(now, campaign, Some((agent, record))) {
                 return held;
             }
         }
@@ -185,6 +191,7 @@ impl Engine {
         let campaign = run.key().campaign;
         if let Some(campaign) = self.campaigns.get_mut(&campaign) {
             *campaign.refused.entry(why).or_default() += 1;
+            campaign.hopper.doubt();
         }
         self.fact(Fact::IntentRefused(campaign, why));
         if let Some(agent) = run.agent {
@@ -202,24 +209,34 @@ impl Engine {
 
     /// The next record whose person may be called now. Others are put off until their hours open.
     pub(super) fn next_record(&mut self, now: Now, campaign: CampaignId) -> Option<ReadyRecord> {
-        let latest = self.clock.latest();
         loop {
-            let run = self.campaigns.get_mut(&campaign)?;
-            let record = run.hopper.take()?;
-            let hours = &run.rules.calling_hours;
-            // A clock that went back may not reopen an evening, nor one that ran ahead a morning.
-            if hours.is_open(record.zone, now.utc) && hours.is_open(record.zone, latest) {
+            let record = self.campaigns.get_mut(&campaign)?.hopper.take()?;
+            if self.may_call(now, campaign, &record) {
                 return Some(record);
             }
-            let until = hours.next_open(record.zone, latest.max(now.utc));
-            // Hours that never open are looked at again in a day: a manager may mend them.
-            let until = until.filter(|at| *at > now.utc);
-            let until = until.unwrap_or(now.utc + crate::domain::time::Duration::from_secs(86_400));
-            self.out(Output::Defer { campaign, contact: record.contact, until });
-            if let Some(run) = self.campaigns.get_mut(&campaign) {
-                run.pacing = Pacing::ClosedHours;
-            }
+            self.put_off(now, campaign, record);
         }
+    }
+
+    /// A clock that went back may not reopen an evening, nor one that ran ahead a morning.
+    fn may_call(&self, now: Now, campaign: CampaignId, record: &ReadyRecord) -> bool {
+        self.campaigns.get(&campaign).is_some_and(|run| {
+            let hours = &run.rules.calling_hours;
+            hours.is_open(record.zone, now.utc)
+                && hours.is_open(record.zone, self.clock.latest())
+        })
+    }
+
+    fn put_off(&mut self, now: Now, campaign: CampaignId, record: ReadyRecord) {
+        let latest = self.clock.latest().max(now.utc);
+        let Some(run) = self.campaigns.get_mut(&campaign) else { return };
+        let until = run.rules.calling_hours.next_open(record.zone, latest);
+        // Hours that never open are looked at again in a day: a manager may mend them.
+        let until = until.filter(|at| *at > now.utc);
+        let until = until.unwrap_or(now.utc + crate::domain::time::Duration::from_secs(86_400));
+        run.pacing = Pacing::ClosedHours;
+        run.hopper.doubt();
+        self.out(Output::Defer { campaign, contact: record.contact, until });
     }
 
     fn why_no_record(&self, campaign: CampaignId) -> Pacing {

@@ -3,7 +3,7 @@
 use crate::domain::abandon::InAir;
 use crate::domain::attempt::{AbandonCount, Record};
 use crate::domain::ids::{AgentId, AttemptId, CampaignId};
-use crate::domain::time::{Mono, Now};
+use crate::domain::time::{Mono, Now, Utc};
 
 use super::agent_run::{Doing, LastCall};
 use super::attempt_run::Stage;
@@ -56,8 +56,9 @@ impl Engine {
             self.agents
                 .iter()
                 .filter(|(_, run)| run.doing == Doing::Ready)
-                .filter(|(_, run)| run.rules.campaigns.contains(&campaign))
                 .filter(|(_, run)| (run.home == Some(campaign)) == of_home)
+                // Whom calls rely on takes them, also when the campaign was taken off them meanwhile.
+                .filter(|(_, run)| of_home || run.rules.campaigns.contains(&campaign))
                 .filter(|(id, _)| of_home || self.may_leave(**id))
                 .min_by_key(|(id, run)| (run.since.mono, **id))
                 .map(|(id, _)| *id)
@@ -103,18 +104,18 @@ impl Engine {
         let Some(run) = self.attempts.get_mut(&attempt) else { return };
         run.enter(Stage::Message, now);
         let campaign = run.key().campaign;
+        let window_start = run.counted.map(|counted| counted.window_start);
         // Whether the bound had covered this call: the cause is outside if agents relied upon left.
-        let outside = self.breaks_promise(campaign);
+        let outside = window_start.is_some_and(|start| self.breaks_promise(campaign, start));
         self.count_abandoned(attempt, outside);
         self.out(Output::PlayAbandonMessage(attempt.leg(), campaign));
     }
 
     /// An abandon over the limit can only come from outside the promise: every launch was checked.
-    fn breaks_promise(&self, campaign: CampaignId) -> bool {
+    fn breaks_promise(&self, campaign: CampaignId, window_start: Utc) -> bool {
         let Some(run) = self.campaigns.get(&campaign) else { return false };
         let limit = &run.rules.abandon_limit;
-        let window = limit.window_at(self.clock.latest());
-        let mut tally = run.guard.counted(window.start).tally;
+        let mut tally = run.guard.counted(window_start).tally;
         tally.abandoned += 1;
         tally.is_over(limit)
     }

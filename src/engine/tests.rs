@@ -558,3 +558,55 @@ fn an_agent_whose_phone_falls_silent_is_not_relied_upon_and_comes_back() {
     assert_ne!(world.agent_legs[&agent], leg, "the phone was called again");
     assert_ne!(world.states[&agent], AgentState::Connecting);
 }
+
+/// A world without adversary's dice: one agent of a preview campaign looks at a record.
+fn previewing() -> (World, AgentId) {
+    let mut world = World::new(1, Mode::Preview, us(), 1, Adversary::Burst);
+    let agent = AgentId::new(1);
+    world.input(Input::Records { campaign: CAMPAIGN, records: vec![record(1)], rest: Rest::Nothing });
+    let leg = world.agent_legs[&agent];
+    world.input(Input::Leg(leg, LegEvent::Answered));
+    world.input(Input::Leg(leg, LegEvent::MediaFresh));
+    assert_eq!(world.states[&agent], AgentState::Preview);
+    world.events.clear();
+    (world, agent)
+}
+
+#[test]
+fn a_card_accepted_after_the_hours_have_closed_is_put_off() {
+    let (mut world, agent) = previewing();
+    // Noon in UTC is 14:00 in Kyiv.
+    let hours = CallingHours::daily(9 * 60, 14 * 60);
+    let closed = CampaignRules { calling_hours: hours, ..rules(Mode::Preview, us()) };
+    world.input(Input::Campaign(Box::new(closed), CampaignState::Running));
+    world.input(Input::Agent(agent, AgentCommand::AcceptPreview));
+    assert!(world.launched.is_empty());
+    assert!(world.outputs.iter().any(|output| matches!(output, Output::Defer { .. })));
+    assert_eq!(world.states[&agent], AgentState::Ready);
+}
+
+#[test]
+fn a_paused_or_stopped_campaign_takes_its_cards_back() {
+    for state in [CampaignState::Paused, CampaignState::Stopped] {
+        let (mut world, agent) = previewing();
+        world.input(Input::Campaign(Box::new(rules(Mode::Preview, us())), state));
+        assert_eq!(world.states[&agent], AgentState::Ready, "{state:?}");
+    }
+}
+
+#[test]
+fn a_campaign_whose_last_records_were_put_off_is_not_finished() {
+    let mut world = World::new(1, Mode::Progressive, us(), 1, Adversary::Burst);
+    let hours = CallingHours::daily(9 * 60, 14 * 60);
+    let closed = CampaignRules { calling_hours: hours, ..rules(Mode::Progressive, us()) };
+    world.input(Input::Campaign(Box::new(closed), CampaignState::Running));
+    let agent = AgentId::new(1);
+    let leg = world.agent_legs[&agent];
+    world.input(Input::Records { campaign: CAMPAIGN, records: vec![record(1)], rest: Rest::Nothing });
+    world.input(Input::Leg(leg, LegEvent::Answered));
+    world.input(Input::Leg(leg, LegEvent::MediaFresh));
+    assert!(world.outputs.iter().any(|output| matches!(output, Output::Defer { .. })));
+    let finished =
+        |output: &Output| matches!(output, Output::Record(Record::CampaignFinished { .. }));
+    assert!(!world.outputs.iter().any(finished));
+}

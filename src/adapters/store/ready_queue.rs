@@ -96,6 +96,8 @@ pub const NEXT_DUE: &str =
     "SELECT due_ms FROM dial_wait WHERE campaign = $1 ORDER BY due_ms, contact LIMIT 1";
 /// Whether anything stands at the head of the queue.
 pub const HEAD: &str = "SELECT prio, seq FROM dial_ready WHERE campaign = $1 AND bucket = $2 ORDER BY prio, seq LIMIT 1";
+/// Whether a call is in the air: its end may put its contact back.
+pub const LIVE: &str = "SELECT contact FROM live_call WHERE campaign = $1 LIMIT 1";
 /// Takes a record out of the queue by its whole key.
 pub const TAKE: &str = "DELETE FROM dial_ready \
                         WHERE campaign = $1 AND bucket = $2 AND prio = $3 AND seq = $4";
@@ -129,23 +131,26 @@ impl Db {
         Ok((records, rest))
     }
 
-    /// What there is beyond the records given, when there were no more after them: what waits, and
-    /// what stands up to the cursor and was given before.
+    /// What there is beyond the records given, when there were no more after them: what waits, what
+    /// stands up to the cursor and was given before, and what is in the air.
     async fn rest(
         &self,
         campaign: CampaignId,
         after: Option<(i32, i64)>,
     ) -> Result<Rest, StoreError> {
-        let (due, head): (Option<(i64,)>, Option<(i64, i64)>) = on_db!(self, pool => (
-            sqlx::query_as(NEXT_DUE).bind(campaign.get()).fetch_optional(pool).await?,
-            sqlx::query_as(HEAD).bind(campaign.get()).bind(BUCKET).fetch_optional(pool).await?,
-        ));
+        // In this order: a call that ends between the reads is seen as live, or as what it became.
+        let (live, due, head): (Option<(i64,)>, Option<(i64,)>, Option<(i64, i64)>) =
+            on_db!(self, pool => (
+                sqlx::query_as(LIVE).bind(campaign.get()).fetch_optional(pool).await?,
+                sqlx::query_as(NEXT_DUE).bind(campaign.get()).fetch_optional(pool).await?,
+                sqlx::query_as(HEAD).bind(campaign.get()).bind(BUCKET).fetch_optional(pool).await?,
+            ));
         if let Some((due,)) = due {
             return Ok(Rest::Later(Some(due)));
         }
         let cursor = after.map(|(prio, seq)| (i64::from(prio), seq));
         let is_before = head.zip(cursor).is_some_and(|(head, cursor)| head <= cursor);
-        Ok(if is_before { Rest::Later(None) } else { Rest::Nothing })
+        Ok(if is_before || live.is_some() { Rest::Later(None) } else { Rest::Nothing })
     }
 
     /// When the next waiting contact of a campaign becomes due.
