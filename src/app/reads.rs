@@ -107,7 +107,9 @@ impl Driver {
             // Dialling waits for this, so it is tried until it succeeds.
             loop {
                 match read_campaigns(&db, now).await {
-                    Ok(found) => return Ok(found.into_iter().chain([Later::RulesChecked]).collect()),
+                    Ok(found) => {
+                        return Ok(found.into_iter().chain([Later::RulesChecked]).collect());
+                    }
                     Err(error) => tracing::error!(%error, "cannot read the rules again"),
                 }
                 tokio::time::sleep(CHECK_AGAIN).await;

@@ -82,13 +82,11 @@ impl RunLog {
         fs::create_dir_all(&config.dir)?;
         let (blocks, queue) = sync_channel(QUEUE_MAX);
         let segment_bytes = config.segment_bytes;
-        let thread = std::thread::Builder::new()
-            .name("run-log".into())
-            .spawn(move || {
-                write_blocks(&config, &queue).inspect_err(|error| {
-                    tracing::error!(%error, "the run log cannot be written: it ends here");
-                })
-            })?;
+        let thread = std::thread::Builder::new().name("run-log".into()).spawn(move || {
+            write_blocks(&config, &queue).inspect_err(|error| {
+                tracing::error!(%error, "the run log cannot be written: it ends here");
+            })
+        })?;
         Ok(Self {
             blocks,
             written: 0,

@@ -222,8 +222,7 @@ impl Engine {
     fn may_call(&self, now: Now, campaign: CampaignId, record: &ReadyRecord) -> bool {
         self.campaigns.get(&campaign).is_some_and(|run| {
             let hours = &run.rules.calling_hours;
-            hours.is_open(record.zone, now.utc)
-                && hours.is_open(record.zone, self.clock.latest())
+            hours.is_open(record.zone, now.utc) && hours.is_open(record.zone, self.clock.latest())
         })
     }
 

@@ -563,7 +563,11 @@ fn an_agent_whose_phone_falls_silent_is_not_relied_upon_and_comes_back() {
 fn previewing() -> (World, AgentId) {
     let mut world = World::new(1, Mode::Preview, us(), 1, Adversary::Burst);
     let agent = AgentId::new(1);
-    world.input(Input::Records { campaign: CAMPAIGN, records: vec![record(1)], rest: Rest::Nothing });
+    world.input(Input::Records {
+        campaign: CAMPAIGN,
+        records: vec![record(1)],
+        rest: Rest::Nothing,
+    });
     let leg = world.agent_legs[&agent];
     world.input(Input::Leg(leg, LegEvent::Answered));
     world.input(Input::Leg(leg, LegEvent::MediaFresh));
@@ -602,7 +606,11 @@ fn a_campaign_whose_last_records_were_put_off_is_not_finished() {
     world.input(Input::Campaign(Box::new(closed), CampaignState::Running));
     let agent = AgentId::new(1);
     let leg = world.agent_legs[&agent];
-    world.input(Input::Records { campaign: CAMPAIGN, records: vec![record(1)], rest: Rest::Nothing });
+    world.input(Input::Records {
+        campaign: CAMPAIGN,
+        records: vec![record(1)],
+        rest: Rest::Nothing,
+    });
     world.input(Input::Leg(leg, LegEvent::Answered));
     world.input(Input::Leg(leg, LegEvent::MediaFresh));
     assert!(world.outputs.iter().any(|output| matches!(output, Output::Defer { .. })));
