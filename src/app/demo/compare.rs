@@ -285,6 +285,7 @@ mod tests {
             "repeated_invites": 0, "doubled_invites": 0, "invited_ms": 1, "ringing_ms": 2,
             "answered_ms": 3, "connected_ms": 4, "ended_ms": 9000, "final_status": 200,
             "acknowledged": true, "ack_missing": false, "cancelled": false,
+            "cancelled_too_late": false,
             "ended_by": "callee", "bye_answered": 200, "reason": null, "repeated_by_us": 0,
             "heard": "agent", "frames": crate::lab::media::HeardFrames::default(),
         }))
