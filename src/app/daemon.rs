@@ -74,6 +74,7 @@ impl Daemon {
         tokio::spawn(sip_task.run(remains.commands));
 
         let (media, media_events) = start_media(config, &clock)?;
+        let seen_until = epoch.seen_until;
         let (writer, writer_task, written) = writer(db.clone(), epoch, instance.clone());
         let writer_task = tokio::spawn(writer_task.run());
         let run_log = open_run_log(config)?;
@@ -81,7 +82,7 @@ impl Daemon {
         let (stop, stop_driver) = watch::channel(0);
         let driver = Driver::new(DriverParts {
             clock,
-            engine: Engine::new(rand::random()),
+            engine: Engine::new(rand::random()).after(seen_until),
             run_log,
             book,
             db: db.clone(),
@@ -268,7 +269,7 @@ fn warn_if_clock_stepped_back(epoch: &crate::adapters::store::leases::Epoch, clo
     let now = clock.utc();
     if let Some(seen) = epoch.seen_until.filter(|seen| *seen > now) {
         let behind_ms = seen.as_ms() - now.as_ms();
-        tracing::warn!(behind_ms, "the wall clock is behind the last run: gaps are judged by both");
+        tracing::warn!(behind_ms, "the wall clock is behind the last run: rules are judged by both");
     }
 }
 

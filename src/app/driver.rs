@@ -286,6 +286,10 @@ impl Driver {
                 // A message that cannot be played ends as if it had been.
                 self.feed(Input::Leg(leg, LegEvent::Played));
             }
+            // Its end comes as that of any message.
+            MediaEvent::Substituted(leg, message) => {
+                tracing::warn!(call.leg = %leg, message, "no such message: the built-in one is played");
+            }
             MediaEvent::Digit(..) | MediaEvent::Bridged { .. } => {}
         }
     }

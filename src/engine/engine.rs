@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::agent::AgentRules;
 use crate::domain::campaign::{CampaignRules, CampaignState, Mode};
 use crate::domain::ids::{AgentId, AttemptId, CampaignId, ContactId, CrmEventId, LegId, TrunkId};
-use crate::domain::time::{Duration, Mono, Now};
+use crate::domain::time::{Duration, Mono, Now, Utc};
 use crate::domain::trunk::TrunkRules;
 
 use super::agent_run::{AgentRun, Doing};
@@ -75,6 +75,14 @@ impl Engine {
             turn: 0,
             outputs: Vec::new(),
         }
+    }
+
+    /// The latest wall time that an earlier process has seen: a clock that was set back while nothing
+    /// ran reopens no window either.
+    #[must_use]
+    pub fn after(mut self, seen: Option<Utc>) -> Self {
+        self.clock.seen(seen.unwrap_or_default());
+        self
     }
 
     /// Takes one input and returns what it causes, in the order to be carried out.

@@ -32,6 +32,11 @@ impl RuleClock {
         Some(step)
     }
 
+    /// An earlier process has seen this time already.
+    pub(super) fn seen(&mut self, until: Utc) {
+        self.latest = self.latest.max(until);
+    }
+
     /// The rules were checked against the new time.
     pub(super) fn rules_checked(&mut self) {
         self.waits_for_rules = false;

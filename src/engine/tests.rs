@@ -618,3 +618,17 @@ fn a_campaign_whose_last_records_were_put_off_is_not_finished() {
         |output: &Output| matches!(output, Output::Record(Record::CampaignFinished { .. }));
     assert!(!world.outputs.iter().any(finished));
 }
+
+#[test]
+fn a_clock_set_back_between_two_runs_reopens_no_evening() {
+    let mut world = World::new(1, Mode::Progressive, us(), 2, Adversary::Random);
+    // 22:00 in Kyiv was seen; now it is 14:00 again.
+    world.engine = world.engine.clone().after(Some(Utc::from_ms(NOON + 8 * 3_600_000)));
+    let hours = CallingHours::daily(9 * 60, 20 * 60);
+    let day = CampaignRules { calling_hours: hours, ..rules(Mode::Progressive, us()) };
+    world.input(Input::Campaign(Box::new(day), CampaignState::Running));
+    for _ in 0..300 {
+        world.step();
+    }
+    assert!(world.launched.is_empty());
+}

@@ -56,6 +56,8 @@ pub enum MediaEvent {
     Closed(LegId, LegStats),
     /// A command could not be carried out, in words.
     Failed(LegId, String),
+    /// A message is not there; the built-in one is played in its place.
+    Substituted(LegId, String),
 }
 
 /// Why a leg cannot be opened.
@@ -127,7 +129,7 @@ impl MediaHandle {
     }
 
     /// Plays a message by its name, over a bridge too; [`MediaEvent::Played`] tells its end. Where
-    /// no message has that name, the built-in one is played and [`MediaEvent::Failed`] says so.
+    /// no message has that name, the built-in one is played and [`MediaEvent::Substituted`] says so.
     pub fn play(&self, leg: LegId, message: &str) {
         self.give(Command::Play { leg, message: message.to_owned() });
     }

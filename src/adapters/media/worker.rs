@@ -204,7 +204,7 @@ impl MediaWorker {
                 // Someone waits in silence: the chime is better than nothing, and its end ends the
                 // call.
                 leg.session.play(Clip::chime());
-                self.fail(id, &format!("play: no message {message:?}; the built-in one is played"));
+                self.emit(MediaEvent::Substituted(id, message.to_owned()));
             }
             (_, None) => self.fail(id, "play: no such leg"),
         }
