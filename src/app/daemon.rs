@@ -269,7 +269,10 @@ fn warn_if_clock_stepped_back(epoch: &crate::adapters::store::leases::Epoch, clo
     let now = clock.utc();
     if let Some(seen) = epoch.seen_until.filter(|seen| *seen > now) {
         let behind_ms = seen.as_ms() - now.as_ms();
-        tracing::warn!(behind_ms, "the wall clock is behind the last run: rules are judged by both");
+        tracing::warn!(
+            behind_ms,
+            "the wall clock is behind the last run: rules are judged by both"
+        );
     }
 }
 

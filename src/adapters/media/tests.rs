@@ -295,7 +295,9 @@ fn a_message_is_heard_to_its_end_and_then_told() {
     assert_eq!(house.event(&mut [&mut phone]), MediaEvent::Played(leg(1)));
     talk_until(&house.clock, &mut [&mut phone], |phones| phones[0].talker.heard().chimes == 1);
     house.handle.play(leg(1), "absent.wav");
-    assert!(matches!(house.event(&mut [&mut phone]), MediaEvent::Substituted(id, _) if id == leg(1)));
+    assert!(
+        matches!(house.event(&mut [&mut phone]), MediaEvent::Substituted(id, _) if id == leg(1))
+    );
     assert_eq!(house.event(&mut [&mut phone]), MediaEvent::Played(leg(1)), "the built-in one");
     talk_until(&house.clock, &mut [&mut phone], |phones| phones[0].talker.heard().chimes == 2);
 }
