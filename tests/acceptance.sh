@@ -9,7 +9,7 @@ set -euo pipefail
 
 case "${1:-}" in
   quick) size=(--contacts 150 --speed 30 --agents 10) at_once=6 minutes=4 ;;
-  full) size=() at_once=1 minutes=15 ;;
+  full) size=() at_once=6 minutes=15 ;;
   *) echo "usage: tests/acceptance.sh quick|full" >&2; exit 2 ;;
 esac
 cd "$(dirname "$0")/.."

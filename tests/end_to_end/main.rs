@@ -1,6 +1,10 @@
 //! The whole program from outside: the daemon and the lab are processes of their own, as they are
 //! in life, and what is true is read from their ledgers.
 
+mod abandon;
+mod demo_runs;
 mod drain;
 mod kill;
+mod replayed;
 mod support;
+mod traced;

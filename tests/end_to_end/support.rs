@@ -152,6 +152,7 @@ pub(crate) struct Daemon {
     child: Option<Child>,
     http_port: u16,
     runs: u32,
+    tracer: Vec<String>,
 }
 
 impl Daemon {
@@ -173,7 +174,13 @@ impl Daemon {
             media + 1_999,
         );
         std::fs::write(folder.path().join("campanile.toml"), config).unwrap();
-        Self { folder: Some(folder), child: None, http_port, runs: 0 }
+        Self { folder: Some(folder), child: None, http_port, runs: 0, tracer: Vec::new() }
+    }
+
+    /// Its processes run under this command, which has to leave them children of the test.
+    pub(crate) fn under(mut self, tracer: &str) -> Self {
+        self.tracer = tracer.split_whitespace().map(str::to_owned).collect();
+        self
     }
 
     fn folder(&self) -> &Path {
@@ -194,7 +201,10 @@ impl Daemon {
     pub(crate) fn spawn(&mut self) {
         self.runs += 1;
         let log = std::fs::File::create(self.log_file(self.runs)).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_campanile"))
+        let program = env!("CARGO_BIN_EXE_campanile");
+        let mut words = self.tracer.iter().map(String::as_str).chain([program]);
+        let child = Command::new(words.next().unwrap())
+            .args(words)
             .args(["serve", "--config"])
             .arg(self.folder().join("campanile.toml"))
             .current_dir(self.folder())
