@@ -167,10 +167,10 @@ impl Daemon {
             (http.local_addr().unwrap().port(), sip.local_addr().unwrap().port());
         let media = media_ports();
         let config = format!(
-            "data_dir = {:?}\n[http]\nlisten = \"127.0.0.1:{http_port}\"\n[sip]\n\
+            "data_dir = \"{}\"\n[http]\nlisten = \"127.0.0.1:{http_port}\"\n[sip]\n\
              listen = \"127.0.0.1:{sip_port}\"\n[media]\nports = \"{media}-{}\"\n\
              [crm]\nallow_private_addresses = true\n[log]\nlevel = \"info\"\n{more}\n",
-            folder.path().join("data"),
+            folder.path().join("data").display(),
             media + 1_999,
         );
         std::fs::write(folder.path().join("campanile.toml"), config).unwrap();
@@ -401,7 +401,10 @@ pub(crate) async fn set_up(daemon: &Daemon, lab: &Lab, settings: Value) -> Campa
 fn plain_campaign(lab: &Lab, trunk: &Value, list: &Value) -> Value {
     let zone = chrono_tz::Tz::America__New_York;
     let first_day = chrono::NaiveDate::from_ymd_opt(2026, 1, 1).unwrap();
-    let divided = |ms: f64| (ms / lab.options.speed) as u64;
+    let divided = |ms: f64| {
+        let ms = Duration::from_secs_f64(ms / 1_000.0 / lab.options.speed).as_millis();
+        u64::try_from(ms).unwrap()
+    };
     json!({
         "name": "End to end",
         "mode": { "kind": "predictive" },
