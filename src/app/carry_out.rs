@@ -101,10 +101,11 @@ impl Driver {
 
     /// Queues a SIP command in order.
     pub(super) fn command(&mut self, command: sip::Command) {
+        let now = self.clock.mono();
         if !self.commands.is_empty() {
-            self.commands.push_back(command);
+            self.commands.push_back((now, command));
         } else if let Err(error) = self.sip.commands.try_send(command) {
-            self.commands.push_back(error.into_inner());
+            self.commands.push_back((now, error.into_inner()));
         }
     }
 
@@ -178,7 +179,17 @@ impl Driver {
             | Record::Disposition(_)
             | Record::CampaignFinished { .. } => None,
         };
+        let disposed = match &record {
+            Record::Disposition(disposition) => Some(disposition.key.attempt),
+            _ => None,
+        };
         self.write(Write::Record(record, dialog));
+        if let Some(attempt) = disposed {
+            self.recorded = Some(attempt);
+            if let Some(answer) = self.dispositions.remove(&attempt) {
+                self.when_written(answer);
+            }
+        }
     }
 
     fn agent_news(&mut self, agent: AgentId, news: AgentNews, now: Utc) {
@@ -361,9 +372,13 @@ impl Driver {
             });
         NetworkEnd {
             status: failure.status,
-            phrase: failure.phrase,
+            phrase: without_numbers(&failure.phrase),
             q850: failure.q850,
-            reason_text: failure.reason_protocol.as_deref().and_then(reason_text),
+            reason_text: failure
+                .reason_protocol
+                .as_deref()
+                .and_then(reason_text)
+                .map(|text| without_numbers(&text)),
             retry_after_s: failure.retry_after_s,
             transport_failed: matches!(
                 failure.kind,
@@ -372,6 +387,22 @@ impl Driver {
             means,
         }
     }
+}
+
+/// What a carrier writes goes into the run log and the evidence: runs of five digits or more, which
+/// may be somebody's number, are blotted out.
+fn without_numbers(text: &str) -> String {
+    let mut blotted = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(|c: char| c.is_ascii_digit()) {
+        let (before, digits) = rest.split_at(at);
+        let run = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
+        let (run, after) = digits.split_at(run);
+        blotted.push_str(before);
+        blotted.push_str(if run.len() < 5 { run } else { "…" });
+        rest = after;
+    }
+    blotted + rest
 }
 
 /// The text parameter of a Reason header (RFC 3326 §2), without its quotes.
@@ -388,6 +419,13 @@ fn reason_text(reason: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_in_a_carriers_words_are_blotted_out() {
+        assert_eq!(without_numbers("+12125550100 not found"), "+… not found");
+        assert_eq!(without_numbers("cause 486, 20 s"), "cause 486, 20 s");
+        assert_eq!(without_numbers(""), "");
+    }
 
     #[test]
     fn the_text_of_a_reason_header_is_read_with_and_without_quotes() {

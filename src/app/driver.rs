@@ -23,7 +23,7 @@ use super::clock::Clock;
 use super::live_views::{LiveViews, StoreCounts};
 use super::recovery::Orphaned;
 use super::run_log::RunLog;
-use crate::adapters::gate::{GateDriver, Request, TrunkCheck};
+use crate::adapters::gate::{GateDriver, TrunkCheck};
 use crate::adapters::media::{MediaEvent, MediaHandle};
 use crate::adapters::net::sip_udp::SipHandle;
 use crate::adapters::store::Db;
@@ -37,13 +37,14 @@ use crate::adapters::telemetry::metrics;
 use crate::adapters::views::CardView;
 use crate::domain::abandon::Window;
 use crate::domain::agent::{AgentRefusal, AgentRules};
+use crate::domain::call_result::NetworkEnd;
 use crate::domain::contact::ReadyRecord;
 use crate::domain::ids::{AgentId, AttemptId, CampaignId, LegId, TrunkId};
 use crate::domain::phone::E164;
 use crate::domain::time::{Duration, Mono, Utc};
 use crate::domain::trunk::TrunkRules;
 use crate::engine::Engine;
-use crate::engine::input::{AgentCommand, Input, LegEvent, Rest};
+use crate::engine::input::{INTENT_AGE_MAX, Input, LegEvent, Rest};
 use crate::protocols::sip;
 
 /// Answers of reads that wait for the driver, at most: far above what one round asks for.
@@ -53,7 +54,7 @@ const BOARD_EVERY: Duration = Duration::from_millis(250);
 /// The store's counts are read this often.
 const COUNT_EVERY: Duration = Duration::from_secs(1);
 /// A trunk that does not answer an OPTIONS for so long does not answer: three repetitions of it.
-const CHECK_MAX: Duration = Duration::from_secs(5);
+pub(super) const CHECK_MAX: Duration = Duration::from_secs(5);
 /// Events taken from one queue before the others have their turn.
 const TURN_MAX: usize = 256;
 
@@ -105,12 +106,26 @@ pub(super) struct Call {
 
 /// The answer of a read that was carried out beside the driver.
 pub(super) enum Later {
-    Records { campaign: CampaignId, records: Vec<ReadyRecord>, rest: Rest },
-    Campaign { row: Box<CampaignRow>, tallies: Vec<(Window, WindowTally)> },
+    Records {
+        campaign: CampaignId,
+        records: Vec<ReadyRecord>,
+        rest: Rest,
+    },
+    /// `asked` numbers the reads: what was asked for earlier does not replace what came later.
+    Campaign {
+        asked: u64,
+        row: Box<CampaignRow>,
+        tallies: Vec<(Window, WindowTally)>,
+    },
     Trunk(Box<TrunkRow>),
     Agent(Box<AgentRow>),
     Counts(CampaignId, StoreCounts),
-    Preview { agent: AgentId, campaign: CampaignId, card: Box<ContactCard>, until: Option<Utc> },
+    Preview {
+        agent: AgentId,
+        campaign: CampaignId,
+        card: Box<ContactCard>,
+        until: Option<Utc>,
+    },
     RulesChecked,
     Done(oneshot::Sender<()>),
 }
@@ -135,6 +150,9 @@ pub struct Driver {
     pub(super) node: String,
     pub(super) later_in: mpsc::Sender<Later>,
     later: mpsc::Receiver<Later>,
+    /// The number of the next read of campaigns, and the newest that was used for each.
+    pub(super) next_read: u64,
+    campaigns_read: BTreeMap<CampaignId, u64>,
     pub(super) views: LiveViews,
     pub(super) views_changed: bool,
     pub(super) calls: BTreeMap<AttemptId, Call>,
@@ -148,11 +166,14 @@ pub struct Driver {
     pub(super) intents: BTreeMap<AttemptId, (CampaignId, TrunkId)>,
     /// What found its queue full, oldest first.
     pub(super) writes: VecDeque<Write>,
-    pub(super) commands: VecDeque<sip::Command>,
+    pub(super) commands: VecDeque<(Mono, sip::Command)>,
+    /// The disposition that was put out last, and answers that wait for theirs.
+    pub(super) recorded: Option<AttemptId>,
+    pub(super) dispositions: BTreeMap<AttemptId, oneshot::Sender<Result<(), AgentRefusal>>>,
     /// Why the engine did not do what an agent asked for.
     pub(super) refusal: Option<(AgentId, AgentRefusal)>,
-    checks: BTreeMap<u64, (Mono, oneshot::Sender<TrunkCheck>)>,
-    next_check: u64,
+    pub(super) checks: BTreeMap<u64, (Mono, oneshot::Sender<TrunkCheck>)>,
+    pub(super) next_check: u64,
     board_at: Mono,
     count_at: Mono,
     hurry_at: Option<Mono>,
@@ -181,6 +202,8 @@ impl Driver {
             node: parts.node,
             later_in,
             later,
+            next_read: 0,
+            campaigns_read: BTreeMap::new(),
             views: LiveViews::default(),
             views_changed: true,
             calls: BTreeMap::new(),
@@ -190,6 +213,8 @@ impl Driver {
             intents: BTreeMap::new(),
             writes: VecDeque::new(),
             commands: VecDeque::new(),
+            recorded: None,
+            dispositions: BTreeMap::new(),
             refusal: None,
             checks: BTreeMap::new(),
             next_check: 0,
@@ -316,7 +341,13 @@ impl Driver {
             Later::Records { campaign, records, rest } => {
                 self.feed(Input::Records { campaign, records, rest });
             }
-            Later::Campaign { row, tallies } => self.campaign_read(*row, tallies),
+            Later::Campaign { asked, row, tallies } => {
+                let newest = self.campaigns_read.entry(row.id).or_default();
+                if *newest <= asked {
+                    *newest = asked;
+                    self.campaign_read(*row, tallies);
+                }
+            }
             Later::Trunk(row) => {
                 let rules = TrunkRules::of(row.id, row.version, &row.settings);
                 let id = row.id;
@@ -344,58 +375,6 @@ impl Driver {
                 done.send(()).ok();
             }
         }
-    }
-
-    fn request(&mut self, request: Request) {
-        match request {
-            Request::Agent(agent, command, answer) => {
-                self.refusal = None;
-                let is_kept = matches!(command, AgentCommand::Dispose { .. });
-                self.feed(Input::Agent(agent, command));
-                let refused = self.refusal.take().filter(|(who, _)| *who == agent);
-                match refused {
-                    None if is_kept => self.when_written(answer),
-                    None => drop(answer.send(Ok(()))),
-                    Some((_, why)) => drop(answer.send(Err(why))),
-                }
-            }
-            Request::HangUp(attempt) => self.feed(Input::HangUp(attempt)),
-            Request::Reload(what, done) => self.reload(what, done),
-            Request::CheckTrunk(trunk, answer) => self.check_trunk(trunk, answer),
-        }
-    }
-
-    /// Answers once everything so far is on the disk: what an agent was told is kept stays kept.
-    fn when_written(&self, answer: oneshot::Sender<Result<(), AgentRefusal>>) {
-        let writer = self.writer.clone();
-        tokio::spawn(async move {
-            // A writer that ended first has written everything too.
-            writer.flush().await;
-            answer.send(Ok(())).ok();
-        });
-    }
-
-    fn check_trunk(&mut self, trunk: TrunkId, answer: oneshot::Sender<TrunkCheck>) {
-        let Some(trunk) = self.book.trunk(trunk) else { return };
-        let id = self.next_check;
-        self.next_check += 1;
-        let command = sip::Command::Options { id, target: trunk.target() };
-        self.checks.insert(id, (self.clock.mono(), answer));
-        self.command(command);
-    }
-
-    pub(super) fn trunk_checked(&mut self, id: u64, status: Option<u16>) {
-        let Some((asked, answer)) = self.checks.remove(&id) else { return };
-        let took = self.clock.mono().since(asked);
-        let note = match status {
-            None => {
-                format!("no answer in {} s: check address and firewall", CHECK_MAX.as_secs())
-            }
-            Some(200..=299) => "the trunk answers".to_owned(),
-            Some(status) => format!("the trunk is there and answered OPTIONS with {status}"),
-        };
-        let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-        answer.send(TrunkCheck { alive: status.is_some(), status, took_ms, note }).ok();
     }
 
     fn stopping(&mut self) {
@@ -449,9 +428,18 @@ impl Driver {
                 break;
             }
         }
-        while let Some(command) = self.commands.pop_front() {
+        let now = self.clock.mono();
+        while let Some((since, command)) = self.commands.pop_front() {
+            // Dialled within two seconds of the intent or not at all, also where the socket is slow.
+            if let sip::Command::Invite(invite) = &command
+                && now.since(since) > INTENT_AGE_MAX
+            {
+                let end = NetworkEnd { transport_failed: true, ..NetworkEnd::default() };
+                self.feed(Input::Leg(invite.leg, LegEvent::Failed(end)));
+                continue;
+            }
             if let Err(error) = self.sip.commands.try_send(command) {
-                self.commands.push_front(error.into_inner());
+                self.commands.push_front((since, error.into_inner()));
                 break;
             }
         }

@@ -21,6 +21,7 @@ pub mod output;
 mod reads;
 pub mod recovery;
 pub mod replay;
+mod requests;
 pub mod run;
 pub mod run_log;
 pub mod sip_profiles;

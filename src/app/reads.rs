@@ -30,7 +30,7 @@ impl Driver {
         }
         for row in self.db.campaigns().await? {
             let tallies = read_tallies(&self.db, &row, self.clock.utc()).await?;
-            self.later(Later::Campaign { row: Box::new(row), tallies });
+            self.later(Later::Campaign { asked: 0, row: Box::new(row), tallies });
         }
         self.tell_networks();
         Ok(())
@@ -56,11 +56,14 @@ impl Driver {
     /// Reads again what changed; the answer comes when the engine has been told.
     pub(super) fn reload(&mut self, what: Reload, done: oneshot::Sender<()>) {
         let now = self.clock.utc();
+        self.next_read += 1;
+        let asked = self.next_read;
         match what {
             Reload::Campaign(id) => self.read(move |db| async move {
                 let Some(row) = db.campaign(id).await? else { return Ok(vec![Later::Done(done)]) };
                 let tallies = read_tallies(&db, &row, now).await?;
-                Ok(vec![Later::Campaign { row: Box::new(row), tallies }, Later::Done(done)])
+                let read = Later::Campaign { asked, row: Box::new(row), tallies };
+                Ok(vec![read, Later::Done(done)])
             }),
             Reload::Trunk(id) => self.read(move |db| async move {
                 let row = db.trunk(id).await?.map(|row| Later::Trunk(Box::new(row)));
@@ -101,12 +104,14 @@ impl Driver {
     }
 
     /// After a step of the wall clock: reads every rule again, then lets dialling go on.
-    pub(super) fn check_rules(&self) {
+    pub(super) fn check_rules(&mut self) {
         let now = self.clock.utc();
+        self.next_read += 1;
+        let asked = self.next_read;
         self.read(move |db| async move {
             // Dialling waits for this, so it is tried until it succeeds.
             loop {
-                match read_campaigns(&db, now).await {
+                match read_campaigns(&db, asked, now).await {
                     Ok(found) => {
                         return Ok(found.into_iter().chain([Later::RulesChecked]).collect());
                     }
@@ -148,11 +153,11 @@ impl Driver {
     }
 }
 
-async fn read_campaigns(db: &Db, now: Utc) -> Result<Vec<Later>, StoreError> {
+async fn read_campaigns(db: &Db, asked: u64, now: Utc) -> Result<Vec<Later>, StoreError> {
     let mut found = Vec::new();
     for row in db.campaigns().await? {
         let tallies = read_tallies(db, &row, now).await?;
-        found.push(Later::Campaign { row: Box::new(row), tallies });
+        found.push(Later::Campaign { asked, row: Box::new(row), tallies });
     }
     Ok(found)
 }

@@ -2,7 +2,7 @@
 
 use crate::domain::agent::AgentRefusal;
 use crate::domain::attempt::{DispositionRecord, EndedBy};
-use crate::domain::call_result::CallResult;
+use crate::domain::call_result::{CallResult, CancelReason};
 use crate::domain::disposition::NextAction;
 use crate::domain::ids::{AgentId, AttemptId, CampaignId};
 use crate::domain::retry::ContactNext;
@@ -10,6 +10,7 @@ use crate::domain::time::{Mono, Now, Utc};
 
 use super::agent_run::{AgentLeg, AgentRun, Doing, LastCall, Leaving, STALE_MAX};
 use super::attempt_run::Stage;
+use super::campaign_run::Pacing;
 use super::engine::{Drain, Engine};
 use super::input::AgentCommand;
 use super::output::{AgentNews, Output};
@@ -57,10 +58,16 @@ impl Engine {
                 self.end_preview(now, agent, result)
             }
             AgentCommand::HangUp => {
-                let Doing::OnCall { attempt } = run.doing else {
-                    return Err(AgentRefusal::WrongState);
-                };
-                self.agent_leaves_call(now, agent, attempt);
+                match run.doing {
+                    Doing::OnCall { attempt } => self.agent_leaves_call(now, agent, attempt),
+                    Doing::Dialling { attempt } => self.cancel(now, attempt, CancelReason::Stopped),
+                    Doing::LoggedOut
+                    | Doing::Connecting
+                    | Doing::Paused
+                    | Doing::Ready
+                    | Doing::Preview { .. }
+                    | Doing::WrapUp { .. } => return Err(AgentRefusal::WrongState),
+                }
                 Ok(())
             }
             AgentCommand::Dispose { attempt, code, next } => {
@@ -159,7 +166,7 @@ impl Engine {
         match std::mem::replace(&mut run.leg, AgentLeg::None) {
             AgentLeg::Up { leg, .. } => self.out(Output::HangUp(leg)),
             AgentLeg::Calling { leg } => {
-                let why = crate::domain::call_result::CancelReason::AgentGone;
+                let why = CancelReason::AgentGone;
                 self.out(Output::Cancel(leg, why));
             }
             AgentLeg::None | AgentLeg::Lost { .. } => {}
@@ -206,7 +213,7 @@ impl Engine {
             .filter(|id| {
                 self.campaigns.get(id).is_some_and(super::campaign_run::CampaignRun::is_running)
             })
-            .min_by_key(|id| ready_in(*id));
+            .min_by_key(|id| (self.is_dry(*id), ready_in(*id)));
         if let Some(run) = self.agents.get_mut(&agent) {
             run.home = home;
         }
@@ -298,7 +305,11 @@ impl Engine {
         next: NextAction,
     ) -> Result<(), AgentRefusal> {
         let run = self.agents.get_mut(&agent).ok_or(AgentRefusal::Unknown)?;
-        let Some(LastCall { key, disposed }) = &mut run.last else {
+        // What a call meant is said when it is over: until then it would be known in memory alone.
+        if run.doing == (Doing::OnCall { attempt }) {
+            return Err(AgentRefusal::WrongState);
+        }
+        let Some(LastCall { key, attempts, disposed }) = &mut run.last else {
             return Err(AgentRefusal::NotYours);
         };
         if key.attempt != attempt {
@@ -308,10 +319,10 @@ impl Engine {
             return Err(AgentRefusal::WrongState);
         }
         *disposed = true;
-        let key = *key;
+        let (key, attempts) = (*key, *attempts);
         let wrapping_up = matches!(run.doing, Doing::WrapUp { .. });
         let event = self.event_id(now);
-        let contact = self.contact_after(key.campaign, &next, now.utc);
+        let contact = self.contact_after(key.campaign, &next, attempts, now.utc);
         let record = DispositionRecord { key, agent, code, next, contact, at: now.utc, event };
         self.record_disposition(record);
         if wrapping_up {
@@ -320,13 +331,20 @@ impl Engine {
         Ok(())
     }
 
-    fn contact_after(&self, campaign: CampaignId, next: &NextAction, at: Utc) -> ContactNext {
+    fn contact_after(
+        &self,
+        campaign: CampaignId,
+        next: &NextAction,
+        attempts: u32,
+        at: Utc,
+    ) -> ContactNext {
         match next {
             NextAction::Close | NextAction::DoNotCall => ContactNext::Closed,
             NextAction::Callback { at } => ContactNext::Waits { due_at: *at },
             // The agent found what no ear had heard: the rule for a machine fits best.
             NextAction::Retry => self.campaigns.get(&campaign).map_or(ContactNext::Closed, |run| {
-                run.rules.retry.next(CallResult::AnsweringMachine, 0, u32::MAX, at)
+                let max = run.rules.attempts_max;
+                run.rules.retry.next(CallResult::AnsweringMachine, attempts, max, at)
             }),
         }
     }
@@ -387,6 +405,8 @@ impl Engine {
                 run.home.is_none_or(|home| {
                     !run.rules.campaigns.contains(&home)
                         || self.campaigns.get(&home).is_none_or(|run| !run.is_running())
+                        || (self.is_dry(home)
+                            && run.rules.campaigns.iter().any(|other| self.is_thirsty(*other)))
                 })
             })
             .map(|(id, _)| *id)
@@ -396,6 +416,18 @@ impl Engine {
                 self.choose_home(agent);
             }
         }
+    }
+
+    /// Runs, and has nobody to dial at the moment.
+    fn is_dry(&self, campaign: CampaignId) -> bool {
+        self.campaigns.get(&campaign).is_some_and(|run| {
+            run.is_running() && matches!(run.pacing, Pacing::ListEmpty | Pacing::ClosedHours)
+        })
+    }
+
+    /// Runs, and would dial for more agents.
+    fn is_thirsty(&self, campaign: CampaignId) -> bool {
+        !self.is_dry(campaign) && self.campaigns.get(&campaign).is_some_and(|run| run.is_running())
     }
 
     pub(super) fn agent_of(&self, id: AgentId) -> Option<&AgentRun> {

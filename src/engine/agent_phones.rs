@@ -1,9 +1,9 @@
 //! Agents' phones: called at log-in, kept up, called again when lost.
 
-use crate::domain::ids::{AgentId, LegId};
+use crate::domain::ids::{AgentId, CampaignId, LegId};
 use crate::domain::time::Now;
 
-use super::agent_run::{AgentLeg, Doing, REDIAL_AFTER, REDIALS_MAX};
+use super::agent_run::{AgentLeg, Doing, Leaving, REDIAL_AFTER, REDIALS_MAX};
 use super::engine::{Drain, Engine};
 use super::output::{Fact, Output};
 
@@ -41,7 +41,7 @@ impl Engine {
                 run.leg = AgentLeg::None;
                 return;
             }
-            if run.redials >= REDIALS_MAX {
+            if run.redials >= REDIALS_MAX || run.leaving == Some(Leaving::LogOut) {
                 run.leg = AgentLeg::None;
                 self.drop_work(now, agent);
                 self.log_out(now, agent);
@@ -50,8 +50,10 @@ impl Engine {
         }
         match run.doing {
             Doing::Ready | Doing::Preview { .. } | Doing::Dialling { .. } => {
+                let home = run.home;
                 if self.drain == Drain::No {
                     self.fact(Fact::AgentVanished(agent));
+                    self.count_vanished(home);
                 }
                 self.drop_work(now, agent);
                 self.set_doing(now, agent, Doing::Connecting);
@@ -64,6 +66,18 @@ impl Engine {
                 self.set_doing(now, agent, Doing::Connecting);
             }
             Doing::OnCall { .. } | Doing::LoggedOut | Doing::Connecting | Doing::WrapUp { .. } => {}
+        }
+    }
+
+    /// A reserved agent is gone: if more calls are in the air than agents are left, one abandon that
+    /// follows has its cause in that, outside the promise.
+    fn count_vanished(&mut self, home: Option<CampaignId>) {
+        let Some(home) = home else { return };
+        let air = self.in_air(home);
+        if let Some(run) = self.campaigns.get_mut(&home)
+            && air.in_flight + air.waiting >= air.reserved
+        {
+            run.vanished_cover += 1;
         }
     }
 }

@@ -70,6 +70,8 @@ pub(super) enum Leaving {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct LastCall {
     pub(super) key: AttemptKey,
+    /// Attempts of the contact, this one included.
+    pub(super) attempts: u32,
     pub(super) disposed: bool,
 }
 

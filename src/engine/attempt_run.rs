@@ -28,6 +28,12 @@ use crate::domain::time::{Duration, Mono, Now, Utc};
 /// had it rung at once. Setting up a mobile call takes up to ten seconds.
 pub(super) const SETUP_MAX: Duration = Duration::from_secs(10);
 
+/// SIP ends every leg within 64·T1 of our BYE, or twice that where a CANCEL waits for a 1xx first;
+/// an end that is not there by then is not coming.
+const SIP_END_MAX: Duration = Duration::from_secs(100);
+/// No message to an abandoned person is longer.
+const MESSAGE_MAX: Duration = Duration::from_secs(120);
+
 /// Where an attempt stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Stage {
@@ -113,16 +119,14 @@ impl AttemptRun {
     }
 
     /// The next moment at which something is due.
-    pub(super) const fn deadline(&self) -> Option<Mono> {
+    pub(super) fn deadline(&self) -> Option<Mono> {
+        let since = self.stage_since.mono;
         match self.stage {
             Stage::Dialling { cancel_at, .. } => Some(cancel_at),
             Stage::Waiting { until, .. } => Some(until),
-            Stage::Intending { .. }
-            | Stage::Cancelling { .. }
-            | Stage::Listening { .. }
-            | Stage::Talking { .. }
-            | Stage::Message
-            | Stage::Ending { .. } => None,
+            Stage::Cancelling { .. } | Stage::Ending { .. } => Some(since + SIP_END_MAX),
+            Stage::Message => Some(since + MESSAGE_MAX),
+            Stage::Intending { .. } | Stage::Listening { .. } | Stage::Talking { .. } => None,
         }
     }
 

@@ -65,6 +65,8 @@ pub(super) struct CampaignRun {
     pub(super) guard: AbandonGuard,
     pub(super) statistics: Statistics,
     pub(super) pacing: Pacing,
+    /// Ready agents who vanished while calls relied on them.
+    pub(super) vanished_cover: u32,
     pub(super) launched: u64,
     pub(super) results: BTreeMap<CallResult, u64>,
     pub(super) refused: BTreeMap<IntentRefusal, u64>,
@@ -79,6 +81,7 @@ impl CampaignRun {
             guard: AbandonGuard::default(),
             statistics: Statistics::default(),
             pacing: Pacing::default(),
+            vanished_cover: 0,
             launched: 0,
             results: BTreeMap::new(),
             refused: BTreeMap::new(),

@@ -24,6 +24,7 @@ impl Engine {
             self.turn = self.turn.wrapping_add(1);
         }
         for campaign in order {
+            self.forget_vanished(campaign);
             self.refill(now, campaign);
             let before = self.campaigns.get(&campaign).map(|run| run.pacing);
             let pacing = self.launch_campaign(now, campaign);
@@ -34,6 +35,16 @@ impl Engine {
                 run.pacing = pacing;
             }
             self.finish_campaign(now, campaign);
+        }
+    }
+
+    /// With nothing in the air nobody is missed any more.
+    fn forget_vanished(&mut self, campaign: CampaignId) {
+        let air = self.in_air(campaign);
+        if let Some(run) = self.campaigns.get_mut(&campaign)
+            && air.in_flight + air.waiting == 0
+        {
+            run.vanished_cover = 0;
         }
     }
 

@@ -37,7 +37,7 @@ impl Engine {
             }
             // Answered after the agent had logged out or the leg was given up.
             LegEvent::Answered => self.out(Output::HangUp(leg)),
-            LegEvent::MediaFresh if present => {
+            LegEvent::MediaFresh if present && run.leg_up().is_some() => {
                 run.leg = AgentLeg::Up { leg, stale_since: None };
                 self.phone_audible(now, agent);
             }
@@ -105,6 +105,11 @@ impl Engine {
 
     fn customer_failed(&mut self, now: Now, attempt: AttemptId, end: NetworkEnd) {
         let Some(run) = self.attempts.get_mut(&attempt) else { return };
+        if run.times.answered.is_some() && run.cancelled.is_none() {
+            self.fact(Fact::OutOfOrder("failed after it was answered".to_owned()));
+            self.customer_ended(now, attempt, LegEnd::Silent);
+            return;
+        }
         let result = of_unanswered(&end, run.ringing_seen, run.cancelled);
         let campaign = run.key().campaign;
         if let Some(run) = self.campaigns.get_mut(&campaign) {
@@ -301,12 +306,20 @@ impl Engine {
             match stage {
                 Stage::Dialling { .. } => self.cancel(now, attempt, CancelReason::RingTimeout),
                 Stage::Waiting { .. } => self.abandon(now, attempt),
-                Stage::Intending { .. }
-                | Stage::Cancelling { .. }
-                | Stage::Listening { .. }
-                | Stage::Talking { .. }
-                | Stage::Message
-                | Stage::Ending { .. } => {}
+                // Another floor owes an end that has not come: we do not wait for ever.
+                Stage::Message => {
+                    self.fact(Fact::OutOfOrder("a message without an end".to_owned()));
+                    self.message_played(now, attempt);
+                }
+                Stage::Cancelling { .. } => {
+                    self.fact(Fact::OutOfOrder("a CANCEL without an end".to_owned()));
+                    self.customer_failed(now, attempt, NetworkEnd::default());
+                }
+                Stage::Ending { .. } => {
+                    self.fact(Fact::OutOfOrder("a BYE without an end".to_owned()));
+                    self.customer_ended(now, attempt, LegEnd::Silent);
+                }
+                Stage::Intending { .. } | Stage::Listening { .. } | Stage::Talking { .. } => {}
             }
         }
     }

@@ -80,6 +80,7 @@ impl Engine {
         run.answer_to_agent_us = Some(waited);
         run.enter(Stage::Talking { agent }, now);
         let key = run.key();
+        let attempts = run.record.attempts + 1;
         if let Some(counted) = &mut run.counted {
             counted.connected = true;
             let window = counted.window_start;
@@ -89,7 +90,7 @@ impl Engine {
         }
         self.out(Output::Bridge { customer: attempt.leg(), agent: agent_leg });
         if let Some(run) = self.agents.get_mut(&agent) {
-            run.last = Some(LastCall { key, disposed: false });
+            run.last = Some(LastCall { key, attempts, disposed: false });
             run.calls += 1;
             run.handling_since = Some(now.mono);
         }
@@ -107,8 +108,18 @@ impl Engine {
         let window_start = run.counted.map(|counted| counted.window_start);
         // Whether the bound had covered this call: the cause is outside if agents relied upon left.
         let outside = window_start.is_some_and(|start| self.breaks_promise(campaign, start));
+        let outside = self.take_vanished_cover(campaign) || outside;
         self.count_abandoned(attempt, outside);
         self.out(Output::PlayAbandonMessage(attempt.leg(), campaign));
+    }
+
+    /// Whether an agent who covered a call of this campaign has vanished: each accounts for one
+    /// abandon.
+    fn take_vanished_cover(&mut self, campaign: CampaignId) -> bool {
+        let Some(run) = self.campaigns.get_mut(&campaign) else { return false };
+        let covered = run.vanished_cover > 0;
+        run.vanished_cover = run.vanished_cover.saturating_sub(1);
+        covered
     }
 
     /// An abandon over the limit can only come from outside the promise: every launch was checked.
