@@ -10,7 +10,7 @@ use crate::domain::time::{Mono, Now, Utc};
 
 use super::agent_run::{AgentLeg, AgentRun, Doing, LastCall, Leaving, STALE_MAX};
 use super::attempt_run::Stage;
-use super::campaign_run::Pacing;
+use super::campaign_run::{CampaignRun, Pacing};
 use super::engine::{Drain, Engine};
 use super::input::AgentCommand;
 use super::output::{AgentNews, Output};
@@ -427,7 +427,7 @@ impl Engine {
 
     /// Runs, and would dial for more agents.
     fn is_thirsty(&self, campaign: CampaignId) -> bool {
-        !self.is_dry(campaign) && self.campaigns.get(&campaign).is_some_and(|run| run.is_running())
+        !self.is_dry(campaign) && self.campaigns.get(&campaign).is_some_and(CampaignRun::is_running)
     }
 
     pub(super) fn agent_of(&self, id: AgentId) -> Option<&AgentRun> {

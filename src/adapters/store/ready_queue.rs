@@ -139,7 +139,8 @@ impl Db {
         after: Option<(i32, i64)>,
     ) -> Result<Rest, StoreError> {
         // In this order: a call that ends between the reads is seen as live, or as what it became.
-        let (live, due, head): (Option<(i64,)>, Option<(i64,)>, Option<(i64, i64)>) = on_db!(self, pool => (
+        type Found = (Option<(i64,)>, Option<(i64,)>, Option<(i64, i64)>);
+        let (live, due, head): Found = on_db!(self, pool => (
             sqlx::query_as(LIVE).bind(campaign.get()).fetch_optional(pool).await?,
             sqlx::query_as(NEXT_DUE).bind(campaign.get()).fetch_optional(pool).await?,
             sqlx::query_as(HEAD).bind(campaign.get()).bind(BUCKET).fetch_optional(pool).await?,
