@@ -88,6 +88,11 @@ fn unescaped(text: &str) -> Vec<u8> {
     bytes
 }
 
+/// As strace writes bytes.
+fn escaped(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("\\x{byte:02x}"))
+}
+
 fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
     bytes.windows(wanted.len()).any(|window| window == wanted)
 }
@@ -130,26 +135,21 @@ const ATTEMPT: Uuid = Uuid::from_u128(0x0193_0000_0000_7000_8000_0000_0000_00ab)
 /// A trace of one call: each letter is a line. `w` writes the intent, `s` and `S` begin and end a
 /// sync, `f` fails one, `x` syncs another file, `i` sends the INVITE.
 fn drawn(lines: &str) -> Vec<Event> {
-    let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("\\x{b:02x}")).collect::<String>();
-    let log = hex(b"/d/campanile.db-wal");
-    let page = hex(&[b"page ".as_slice(), ATTEMPT.as_bytes(), b" page"].concat());
+    let log = escaped(b"/d/campanile.db-wal");
+    let page = escaped(&[b"page ".as_slice(), ATTEMPT.as_bytes(), b" page"].concat());
     let invite =
-        hex(format!("INVITE sip:x SIP/2.0\r\nCall-ID: {ATTEMPT}@campanile\r\n").as_bytes());
-    let mut trace = String::new();
-    for letter in lines.chars() {
-        trace += &match letter {
-            'w' => format!("7   1.0 pwrite64(9<{log}>, \"{page}\", 4096, 0) = 4096 <0.000012>\n"),
-            's' => format!("7 1.0 fdatasync(9<{log}> <unfinished ...>\n"),
-            'S' => "7 1.0 <... fdatasync resumed>) = 0 <0.002>\n".to_owned(),
-            'f' => format!("7 1.0 fdatasync(9<{log}>) = -1 EIO (Input/output error) <0.002>\n"),
-            'x' => format!("7 1.0 fdatasync(5<{}>) = 0 <0.002>\n", hex(b"/d/campanile.db")),
-            'i' => {
-                format!("8 1.0 sendto(4<x>, \"{invite}\", 99, MSG_NOSIGNAL, {{}}, 16) = 99 <0.1>\n")
-            }
-            other => panic!("{other}"),
-        };
-    }
-    events(&trace)
+        escaped(format!("INVITE sip:x SIP/2.0\r\nCall-ID: {ATTEMPT}@campanile\r\n").as_bytes());
+    let line = |letter| match letter {
+        'w' => format!("7   1.0 pwrite64(9<{log}>, \"{page}\", 4096, 0) = 4096 <0.000012>"),
+        's' => format!("7 1.0 fdatasync(9<{log}> <unfinished ...>"),
+        'S' => "7 1.0 <... fdatasync resumed>) = 0 <0.002>".to_owned(),
+        'f' => format!("7 1.0 fdatasync(9<{log}>) = -1 EIO (Input/output error) <0.002>"),
+        'x' => format!("7 1.0 fdatasync(5<{}>) = 0 <0.002>", escaped(b"/d/campanile.db")),
+        'i' => format!("8 1.0 sendto(4<x>, \"{invite}\", 99, MSG_NOSIGNAL, {{}}, 16) = 99 <0.1>"),
+        other => panic!("{other}"),
+    };
+    let trace: Vec<String> = lines.chars().map(line).collect();
+    events(&trace.join("\n"))
 }
 
 #[test]
@@ -164,7 +164,7 @@ fn the_reader_of_traces_finds_each_way_to_break_the_rule() {
 
 /// The lines of a trace with those of the INVITE moved to the front.
 fn doctored(trace: &str, attempt: Uuid) -> String {
-    let call_id: String = attempt.to_string().bytes().map(|b| format!("\\x{b:02x}")).collect();
+    let call_id = escaped(attempt.to_string().as_bytes());
     let early = |line: &&str| line.contains("sendto(") && line.contains(&call_id);
     let (early, rest): (Vec<&str>, Vec<&str>) = trace.lines().partition(early);
     // Without its second line an unfinished call would be none.
