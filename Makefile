@@ -16,7 +16,7 @@ test: packages ui-deps lint
 	$(MAKE) e2e
 	tests/acceptance.sh quick
 
-## The demo at full size in each mode and on both databases; takes about half an hour.
+## The demo at full size in each mode and on both databases; takes about six minutes.
 acceptance: packages ui-deps
 	$(CARGO) build --quiet --bin campanile
 	tests/acceptance.sh full

@@ -17,8 +17,10 @@ use crate::domain::time::{Duration, Mono};
 
 /// Attempts read from the store at once.
 const PAGE: u32 = 1_000;
-/// How long the last talks and events may take once nothing new begins.
+/// How long the last events and SIP's timers may take once nothing new begins.
 const SETTLE_MAX: Duration = Duration::from_secs(90);
+/// And how long the last talks may, before `--speed` divides it.
+const TALKS_MAX_S: f64 = 1_000.0;
 
 /// What the demo found, as `--json` prints it.
 #[derive(Debug, Serialize)]
@@ -83,8 +85,14 @@ pub(super) async fn close(demo: Demo, over: Over, took: Mono) -> anyhow::Result<
     }
     // Utilisation is that of the run, not of the drain.
     let board = live.borrow().boards.get(&campaign).map(Arc::clone).context("no board")?;
-    let calm = settle(&db, &daemon, id).await;
-    calm.context("the run did not come to rest")?;
+    let patience = SETTLE_MAX + Duration::from_secs_f64(TALKS_MAX_S / args.speed);
+    tokio::select! {
+        calm = settle(&db, &daemon, id, patience) => calm.context("the run did not come to rest")?,
+        interrupted = tokio::signal::ctrl_c() => {
+            interrupted?;
+            anyhow::bail!("interrupted before the last calls were over; nothing was compared");
+        }
+    }
     let attempts = all_attempts(&db, id).await?;
     let ledger = db.ledger(id).await?;
     let counts = db.outbox_counts().await?;
@@ -136,13 +144,14 @@ async fn settle(
     db: &Db,
     daemon: &crate::app::daemon::Daemon,
     campaign: CampaignId,
+    patience: Duration,
 ) -> anyhow::Result<()> {
     use crate::adapters::gate::Reload;
     use crate::domain::campaign::CampaignState;
     db.set_campaign_state(campaign, CampaignState::Paused, "demo", daemon.now()).await?;
     daemon.gate.reload(Reload::Campaign(campaign)).await?;
     let live = daemon.gate.live();
-    let deadline = tokio::time::Instant::now() + SETTLE_MAX;
+    let deadline = tokio::time::Instant::now() + patience;
     loop {
         let busy = live.borrow().boards.get(&campaign.get()).is_none_or(|board| {
             !board.calls.is_empty()
@@ -155,7 +164,7 @@ async fn settle(
         anyhow::ensure!(
             tokio::time::Instant::now() < deadline,
             "after {} s: calls or wrap-ups {busy}, {} CRM events wait",
-            SETTLE_MAX.as_secs(),
+            patience.as_secs(),
             counts.waiting
         );
         tokio::time::sleep(Duration::from_millis(100)).await;

@@ -81,11 +81,13 @@ pub(super) async fn watch(demo: &Demo) -> anyhow::Result<Over> {
     let mut drawn = 0;
     let mut pictures: u32 = 0;
     let limit = demo.args.seconds.map(Duration::from_secs);
+    // One for all rounds: a key pressed between two of them counts as well.
+    let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
     loop {
         tokio::select! {
             () = tokio::time::sleep(EVERY) => {}
-            interrupted = tokio::signal::ctrl_c() => {
-                interrupted?;
+            interrupt = &mut interrupted => {
+                interrupt?;
                 return Ok(Over::Interrupted);
             }
         }
