@@ -63,6 +63,28 @@ async fn a_deferred_record_comes_back_when_it_is_due_wherever_the_cursor_stands(
 }
 
 #[tokio::test]
+async fn other_calling_hours_end_the_wait_of_those_whom_the_old_ones_put_off_and_of_nobody_else() {
+    for place in each_db().await {
+        let db = &place.db;
+        let (one, other) = (campaign(db, &people(4)).await, campaign(db, &people(4)).await);
+        let tomorrow = at(60_000_000);
+        let (off, _) = db.ready_records(one, None, 2, START).await.unwrap();
+        for record in &off {
+            assert!(db.defer(one, record.contact, tomorrow).await.unwrap(), "{}", place.name);
+        }
+        let (elsewhere, _) = db.ready_records(other, None, 1, START).await.unwrap();
+        db.defer(other, elsewhere[0].contact, tomorrow).await.unwrap();
+        db.hours_changed(one, at(5)).await.unwrap();
+        assert_eq!(db.next_due(one).await.unwrap(), Some(at(5)), "{}", place.name);
+        assert_eq!(db.next_due(other).await.unwrap(), Some(tomorrow), "{}", place.name);
+        let (records, _) = db.ready_records(one, None, 100, at(5)).await.unwrap();
+        assert_eq!(records.len(), 4, "{}", place.name);
+        let counts = db.contact_counts(one).await.unwrap();
+        assert_eq!((counts.ready, counts.waits), (4, 0), "{}", place.name);
+    }
+}
+
+#[tokio::test]
 async fn a_list_is_invisible_until_it_is_committed_and_leaves_nothing_when_dropped() {
     for place in each_db().await {
         let db = &place.db;

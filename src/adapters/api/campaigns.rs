@@ -265,6 +265,9 @@ pub async fn change_campaign(
     }
     set_members(&state, &user, row.id, lists, agents).await?;
     state.reload(Reload::Campaign(row.id)).await?;
+    if settings.calling_hours != row.settings.calling_hours {
+        state.db().hours_changed(row.id, state.now()).await?;
+    }
     Ok(Json(Versioned { id, version }))
 }
 

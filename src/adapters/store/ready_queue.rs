@@ -29,6 +29,9 @@ pub const CALLBACK_PRIORITY: i32 = -1_000_000;
 /// Why a contact was closed when its list was taken from the campaign; giving the list back opens it.
 const LIST_REMOVED: &str = "list_removed";
 
+/// Why a contact waits whose person may not be called at this hour; other hours end the wait.
+const CLOSED_HOURS: &str = "closed_hours";
+
 /// Another transaction was in the way: tried again at once, this often.
 const CONFLICTS_MAX: u32 = 5;
 
@@ -39,6 +42,8 @@ pub(crate) enum Place {
     Ready,
     /// Becomes ready at this time; a promised call also takes the highest priority.
     Waits { due: Utc, promised: bool },
+    /// Becomes ready when the calling hours open.
+    PutOff { due: Utc },
     /// In the air.
     Live,
     /// Done with, for this reason.
@@ -233,6 +238,25 @@ impl Db {
         tx.commit().await?;
         Ok(deferred)
     }
+
+    /// The calling hours are others now: whom they put off is looked at again at once.
+    pub async fn hours_changed(&self, campaign: CampaignId, now: Utc) -> Result<(), StoreError> {
+        const CONTACTS: &str = "UPDATE campaign_contact SET due_ms = $2 \
+            WHERE campaign = $1 AND state = 'waits' AND reason = $3 AND due_ms > $2";
+        const WAITS: &str = "UPDATE dial_wait SET due_ms = $2 \
+            WHERE campaign = $1 AND due_ms > $2 AND contact IN (SELECT contact \
+            FROM campaign_contact WHERE campaign = $1 AND state = 'waits' AND reason = $3)";
+        let mut tx = self.begin().await?;
+        // The contacts first: their locks are what every other move takes too.
+        on_tx!(&mut tx, conn => {
+            sqlx::query(CONTACTS).bind(campaign.get()).bind(now.as_ms()).bind(CLOSED_HOURS)
+                .execute(&mut *conn).await?;
+            sqlx::query(WAITS).bind(campaign.get()).bind(now.as_ms()).bind(CLOSED_HOURS)
+                .execute(conn).await?;
+        });
+        tx.commit().await?;
+        Ok(())
+    }
 }
 
 /// Takes a ready record out of the queue until `due`, within a transaction.
@@ -247,8 +271,7 @@ pub(crate) async fn defer(
     if standing.state != "ready" {
         return Ok(false);
     }
-    let to = Place::Waits { due, promised: false };
-    place(tx, campaign, contact, &standing, to, sums).await?;
+    place(tx, campaign, contact, &standing, Place::PutOff { due }, sums).await?;
     Ok(true)
 }
 
@@ -302,7 +325,9 @@ pub(crate) async fn place(
     // A contact whose list was taken away while it was in the air is not tried again.
     let is_removed = from.reason.as_deref() == Some(LIST_REMOVED);
     let to = match to {
-        Place::Waits { .. } | Place::Ready if is_removed => Place::Closed(LIST_REMOVED),
+        Place::Waits { .. } | Place::PutOff { .. } | Place::Ready if is_removed => {
+            Place::Closed(LIST_REMOVED)
+        }
         to => to,
     };
     let (state, prio, due, reason) = match to {
@@ -311,6 +336,7 @@ pub(crate) async fn place(
             ("waits", i64::from(CALLBACK_PRIORITY), Some(due.as_ms()), None)
         }
         Place::Waits { due, promised: false } => ("waits", from.prio, Some(due.as_ms()), None),
+        Place::PutOff { due } => ("waits", from.prio, Some(due.as_ms()), Some(CLOSED_HOURS)),
         Place::Live => ("live", from.prio, None, None),
         Place::Closed(reason) => ("closed", from.prio, None, Some(reason)),
     };
