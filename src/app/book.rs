@@ -26,29 +26,16 @@ pub struct Book {
     agents: BTreeMap<AgentId, AgentRow>,
 }
 
-/// Why the book could not be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum BookError {
-    /// The store could not be read.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// A trunk's profile cannot be used.
-    #[error("trunk {trunk}: {error}")]
-    Profile {
-        /// Which trunk.
-        trunk: TrunkId,
-        /// Why.
-        error: ProfileError,
-    },
-}
-
 impl Book {
-    /// Reads everything.
-    pub async fn read(db: &Db, data_dir: PathBuf) -> Result<Self, BookError> {
+    /// Reads everything. A trunk whose profile cannot be used is left out: it must not keep the
+    /// program, through which it can be mended, from starting.
+    pub async fn read(db: &Db, data_dir: PathBuf) -> Result<Self, StoreError> {
         let mut book = Self { data_dir, ..Self::default() };
         for row in db.trunks().await? {
             let id = row.id;
-            book.put_trunk(row).map_err(|error| BookError::Profile { trunk: id, error })?;
+            if let Err(error) = book.put_trunk(row) {
+                tracing::error!(trunk = %id, %error, "trunk not usable");
+            }
         }
         for row in db.campaigns().await? {
             book.put_campaign(row);

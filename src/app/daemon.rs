@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context;
 use tokio::net::TcpListener;
@@ -15,8 +16,9 @@ use super::config::Config;
 use super::driver::{Driver, DriverParts};
 use super::recovery;
 use super::run_log::{RunLog, RunLogConfig};
+use super::sip_profiles;
 use crate::adapters::api::{
-    ApiOptions, ApiState, first_start_link, keep_history, mint_token, router,
+    ApiOptions, ApiState, ProfileCheck, first_start_link, keep_history, mint_token, router,
 };
 use crate::adapters::crm::delivery::{self, DeliveryOptions};
 use crate::adapters::gate::{Gate, gate};
@@ -127,6 +129,7 @@ impl Daemon {
             hosts: config.http.names.clone(),
             base_url: base_url.clone(),
             allow_private_addresses: config.crm.allow_private_addresses,
+            check_profile: check_profile(config.data_dir.clone()),
             rejects_dir: config.rejects_dir(),
             shutdown: end.clone(),
         });
@@ -181,6 +184,13 @@ impl Daemon {
 fn make_data_dir(dir: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
+}
+
+/// Says whether a trunk's SIP profile can be used.
+fn check_profile(data_dir: PathBuf) -> ProfileCheck {
+    Arc::new(move |name| {
+        sip_profiles::load(&data_dir, name).map(|_| ()).map_err(|error| error.to_string())
+    })
 }
 
 /// Where pages find us; an address that means "all" is reached on loopback from here.

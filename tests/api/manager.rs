@@ -13,7 +13,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::world::{Asked, Caller, World, expect, refused};
+use crate::world::{Asked, Caller, UNHEARD_PROFILE, World, expect, refused};
 
 async fn trunk(manager: &Caller) -> i64 {
     let body = json!({ "name": "Lab", "address": "127.0.0.1:5060", "allowed_prefixes": ["+1"] });
@@ -405,6 +405,24 @@ async fn a_manager_ends_a_call_and_checks_a_trunk() {
     let asked = world.asked();
     assert!(asked.contains(&Asked::CheckTrunk(trunk)));
     assert!(asked.contains(&Asked::HangUp(AttemptId::from_uuid(attempt))));
+}
+
+#[tokio::test]
+async fn a_trunk_with_a_profile_that_cannot_be_used_is_neither_made_nor_changed() {
+    let world = World::new().await;
+    let manager = world.machine(Role::Manager).await;
+    let made = trunk(&manager).await;
+    let body =
+        json!({ "name": "Other", "address": "203.0.113.9:5060", "profile": UNHEARD_PROFILE });
+    let refusal = refused(manager.send(Method::POST, "/trunks", Some(body)).await).await;
+    assert_eq!(refusal.1, "invalid");
+    let body = json!({ "profile": UNHEARD_PROFILE });
+    let path = format!("/trunks/{made}");
+    let refusal = refused(manager.send(Method::PATCH, &path, Some(body)).await).await;
+    assert_eq!(refusal.1, "invalid");
+    let trunks = manager.get("/trunks").await;
+    assert_eq!(trunks.as_array().unwrap().len(), 1);
+    assert_ne!(trunks[0]["profile"], UNHEARD_PROFILE);
 }
 
 #[tokio::test]

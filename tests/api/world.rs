@@ -22,6 +22,9 @@ use tokio::sync::watch;
 /// A Monday noon; every test's time is counted from here.
 pub(crate) const START_MS: i64 = 1_760_000_000_000;
 
+/// A SIP profile that there is not.
+pub(crate) const UNHEARD_PROFILE: &str = "unheard";
+
 /// What the driver was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Asked {
@@ -75,6 +78,10 @@ impl World {
             hosts: vec!["dialer.example".into()],
             base_url: base.clone(),
             allow_private_addresses: true,
+            check_profile: Arc::new(|name| match name {
+                UNHEARD_PROFILE => Err(String::from("no such profile")),
+                _ => Ok(()),
+            }),
             rejects_dir: folder.path().join("rejects"),
             shutdown: ends,
         });

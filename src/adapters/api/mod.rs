@@ -38,5 +38,5 @@ pub mod ui;
 pub use history::keep_history;
 pub use server::{BODY_MAX, router};
 pub use session::first_start_link;
-pub use state::{ApiOptions, ApiState, Clock};
+pub use state::{ApiOptions, ApiState, Clock, ProfileCheck};
 pub use tokens::mint_token;

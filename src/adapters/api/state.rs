@@ -24,6 +24,9 @@ pub const STREAMS_MAX: usize = 2_048;
 /// Reads the wall clock; the app gives its own.
 pub type Clock = Arc<dyn Fn() -> Utc + Send + Sync>;
 
+/// Says why a SIP profile of this name cannot be used.
+pub type ProfileCheck = Arc<dyn Fn(&str) -> Result<(), String> + Send + Sync>;
+
 /// What the app hands to the API.
 pub struct ApiOptions {
     /// The database.
@@ -42,6 +45,8 @@ pub struct ApiOptions {
     pub base_url: String,
     /// Whether a CRM may stand at a private address; the config's `crm.allow_private_addresses`.
     pub allow_private_addresses: bool,
+    /// Whether a trunk may name this SIP profile.
+    pub check_profile: ProfileCheck,
     /// Where the reject files of imports are kept.
     pub rejects_dir: PathBuf,
     /// Turns true when the program begins to end.

@@ -174,9 +174,15 @@ pub async fn create_trunk(
     Json(body): Json<TrunkPatch>,
 ) -> Result<(StatusCode, Json<Versioned>), Problem> {
     let settings = body.create()?;
+    check_profile(&state, &settings)?;
     let id = state.db().create_trunk(&settings, &user.by(), state.now()).await?;
     state.reload(Reload::Trunk(id)).await?;
     Ok((StatusCode::CREATED, Json(Versioned { id: id.get(), version: 1 })))
+}
+
+fn check_profile(state: &ApiState, settings: &TrunkSettings) -> Result<(), Problem> {
+    (state.options().check_profile)(&settings.profile)
+        .map_err(|why| Problem::invalid(format!("profile: {why}")))
 }
 
 async fn expect(state: &ApiState, id: i64) -> Result<TrunkRow, Problem> {
@@ -197,6 +203,7 @@ pub async fn change_trunk(
 ) -> Result<Json<Versioned>, Problem> {
     let row = expect(&state, id).await?;
     let settings = body.apply(row.settings.clone())?;
+    check_profile(&state, &settings)?;
     let mut version = row.version;
     if settings != row.settings {
         version = state.db().set_trunk_settings(row.id, &settings, &user.by(), state.now()).await?;
