@@ -66,7 +66,7 @@ pub enum Command {
     /// Add the people who take calls.
     #[command(
         subcommand,
-        after_help = "Example:\n  campanile agent add --name Olena --phone sip:101@10.1.0.7 --campaign 1"
+        after_help = "Example:\n  campanile agent add --name Olena --phone sip:101@10.1.0.7:5060 --campaign 1"
     )]
     Agent(AgentCommand),
     /// Add and check the carriers that calls go out through.

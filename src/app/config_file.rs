@@ -104,8 +104,10 @@ pub fn parse(
     let defaults = Table::try_from(Config::default())
         .map_err(|error| ConfigError::Faults(vec![error.to_string()]))?;
     let at = |error: &toml::de::Error| match error.span() {
-        Some(span) => format!("{name}:{}: {}", line_of(text, span.start), error.message()),
-        None => format!("{name}: {}", error.message()),
+        Some(span) => {
+            format!("{name}:{}: {}", line_of(text, span.start), in_words(error.message()))
+        }
+        None => format!("{name}: {}", in_words(error.message())),
     };
     let tree = DeTable::parse(text).map_err(|error| ConfigError::Faults(vec![at(&error)]))?;
     let mut found = Found { name, text, lines: BTreeMap::new(), faults: vec![] };
@@ -221,6 +223,17 @@ fn shown(key: &str, value: &Value, origin: &Origin) -> String {
         return "\"(from the environment)\"".into();
     }
     value.to_string()
+}
+
+/// What the standard library says of an address, with the form that it wants.
+fn in_words(message: &str) -> &str {
+    match message.trim_end() {
+        "invalid socket address syntax" => {
+            "this is written as an IP address and a port: \"192.0.2.10:5060\""
+        }
+        "invalid IP address syntax" => "this is written as an IP address: \"192.0.2.10\"",
+        _ => message,
+    }
 }
 
 fn line_of(text: &str, offset: usize) -> usize {
@@ -374,5 +387,16 @@ mod tests {
             assert!(!is_key || above.starts_with('#'), "no comment above: {line}");
             above = line;
         }
+    }
+
+    #[test]
+    fn an_address_without_its_port_is_refused_with_the_form_that_is_wanted() {
+        let fault = read("[sip]\nlisten = \"192.0.2.10\"\n").unwrap_err();
+        assert_eq!(
+            fault,
+            "campanile.toml:2: this is written as an IP address and a port: \"192.0.2.10:5060\""
+        );
+        let fault = read("[media]\naddress = \"localhost\"\n").unwrap_err();
+        assert!(fault.ends_with("this is written as an IP address: \"192.0.2.10\""), "{fault}");
     }
 }

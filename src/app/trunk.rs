@@ -39,7 +39,7 @@ pub struct AddArgs {
     #[arg(long)]
     pub name: String,
     /// Where requests go: IP address and UDP port.
-    #[arg(long)]
+    #[arg(long, value_parser = address)]
     pub address: SocketAddr,
     /// Its kind: a file of sip-profiles/ without .toml.
     #[arg(long, default_value = "generic")]
@@ -82,6 +82,12 @@ pub struct CheckArgs {
     /// The daemon.
     #[command(flatten)]
     pub remote: Remote,
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        "an IP address and a UDP port, such as 203.0.113.9:5060; names are not looked up yet".into()
+    })
 }
 
 fn prefix(text: &str) -> Result<String, String> {

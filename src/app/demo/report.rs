@@ -194,8 +194,7 @@ impl Report {
         let or_dash = |ms: Option<f64>| ms.map_or("–".to_owned(), |ms| format!("{ms:.1} ms"));
         output::line("");
         output::line(&format!(
-            "{} attempts in {:.0} s: {} answered, {} connected, {} abandoned ({} of at most {}; {} from causes \
-             outside the promise)",
+            "{} attempts in {:.0} s: {} answered, {} connected, {} abandoned ({} of at most {})",
             self.attempts.total,
             self.took_s,
             self.live_answers,
@@ -203,8 +202,13 @@ impl Report {
             self.abandoned,
             percent(self.abandon_rate),
             percent(self.abandon_limit),
-            self.abandoned_outside,
         ));
+        if self.abandoned_outside > 0 {
+            output::line(&format!(
+                "{} of them not foreseeable: an answer that crossed our CANCEL, or an agent who vanished",
+                self.abandoned_outside
+            ));
+        }
         output::line(&format!(
             "agents {} busy; answer to agent {} median, {} p99; CRM events {} written, {} delivered",
             percent(self.agent_utilisation),

@@ -17,6 +17,7 @@ const QUIET_MAX: u32 = 4;
 /// What waits longer than this is a callback for another day.
 const DUE_SOON_MS: i64 = 30_000;
 const BAR: usize = 30;
+const WIDTH: usize = 79;
 
 /// Why a run was over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +42,8 @@ pub(super) fn introduce(demo: &Demo) {
         args.speed
     ));
     say(&format!("  manager   {}", demo.manager));
-    say(&format!("  your desk {}  (log in, and take calls yourself)", demo.own_desk));
+    say(&format!("  your desk {}", demo.own_desk));
+    say("            go on the line there and take calls yourself, beside the robots");
     say(&format!("  metrics   {}/metrics", demo.daemon.base_url));
     say("  calling hours are all day and night here; a real campaign keeps the law's");
     if let Some(seconds) = args.seconds {
@@ -167,6 +169,23 @@ fn draw(board: &BoardView, before: usize) -> usize {
     lines.len()
 }
 
+/// `items` in as few lines as fit an 80-column terminal: the picture is drawn over by counting lines.
+fn wrapped(label: &str, items: &[String]) -> Vec<String> {
+    let indent = " ".repeat(label.len());
+    let mut lines = vec![label.to_owned()];
+    for (n, item) in items.iter().enumerate() {
+        let comma = if n + 1 < items.len() { ", " } else { "" };
+        match lines.last_mut() {
+            Some(line) if n == 0 || line.len() + item.len() + comma.len() <= WIDTH => {
+                line.push_str(item);
+                line.push_str(comma);
+            }
+            _ => lines.push(format!("{indent}{item}{comma}")),
+        }
+    }
+    lines
+}
+
 fn picture(board: &BoardView) -> Vec<String> {
     let total = board.contacts.total.max(1);
     let done = board.contacts.total - board.contacts.ready - board.contacts.live;
@@ -205,6 +224,21 @@ fn picture(board: &BoardView) -> Vec<String> {
     ];
     let results: Vec<String> =
         board.results.iter().map(|(code, n)| format!("{code} {n}")).collect();
-    lines.push(format!("  results   {}", results.join(", ")).chars().take(110).collect());
+    lines.extend(wrapped("  results   ", &results));
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_stand_in_lines_that_an_80_column_terminal_does_not_break() {
+        let items: Vec<String> = (0..13).map(|n| format!("rejected_by_network {n}")).collect();
+        let lines = wrapped("  results   ", &items);
+        assert!(lines.len() > 1 && lines.iter().all(|line| line.len() <= WIDTH), "{lines:?}");
+        let told: String = lines.concat();
+        assert!(items.iter().all(|item| told.contains(item)));
+        assert_eq!(wrapped("  results   ", &[]), ["  results   "]);
+    }
 }
