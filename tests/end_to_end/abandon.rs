@@ -143,10 +143,11 @@ async fn check(daemon: &Daemon, lab: &Lab, campaign: &Campaign) {
 
     println!("{abandon:?}; {} hung up before two seconds", early.len());
 
-    // Those within the limit are the dialer's own; those beyond it have their cause outside.
+    // Agents vanished and calls relied on them: their abandons have their cause outside the promise,
+    // and what is left is within the limit.
     let within = abandon.abandoned - abandon.outside;
     assert!(abandon.rate_ppm > LIMIT_PPM, "{abandon:?}");
-    assert!(within >= 1 && abandon.outside >= 1, "{abandon:?}");
+    assert!(abandon.outside >= 1, "{abandon:?}");
     assert!(within * 1_000_000 <= LIMIT_PPM * abandon.answered, "{abandon:?}");
 }
 
