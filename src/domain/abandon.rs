@@ -14,6 +14,9 @@
 //! If `j` of the calls in flight are answered, the excess `A+W+max(0,j-m) - r(L+j)` is convex in
 //! `j`: its greatest value over `0..=k+1` stands at an end, and both ends are checked. No assumption
 //! is made about carrier or people.
+//!
+//! Outside this promise, counted and shown apart: an agent who vanishes, a crash, and an answer that
+//! crosses our CANCEL, for which no agent is kept (pages call them `outside`).
 
 use chrono::{Datelike, Days, NaiveDate, TimeZone};
 use chrono_tz::Tz;
