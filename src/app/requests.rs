@@ -48,7 +48,11 @@ impl Driver {
     }
 
     fn check_trunk(&mut self, trunk: TrunkId, answer: oneshot::Sender<TrunkCheck>) {
-        let Some(trunk) = self.book.trunk(trunk) else { return };
+        let Some(trunk) = self.book.trunk(trunk) else {
+            let note = "its SIP profile cannot be used; the log says why".to_owned();
+            answer.send(TrunkCheck { alive: false, status: None, took_ms: 0, note }).ok();
+            return;
+        };
         let id = self.next_check;
         self.next_check += 1;
         let command = sip::Command::Options { id, target: trunk.target() };

@@ -982,6 +982,16 @@ export const messages = {
   'lists.choose': { en: 'Choose a file', uk: 'Обрати файл', ru: 'Выбрать файл' },
   'lists.no_file': { en: 'no file chosen', uk: 'файл не обрано', ru: 'файл не выбран' },
   'lists.name': { en: 'Name of the list', uk: 'Назва списку', ru: 'Название списка' },
+  'lists.region': {
+    en: 'Country of numbers written without one',
+    uk: 'Країна номерів, записаних без коду',
+    ru: 'Страна номеров, записанных без кода',
+  },
+  'lists.region.help': {
+    en: 'Two letters, such as UA or GB; not needed if all begin with +.',
+    uk: 'Дві літери, як-от UA чи GB; не потрібна, якщо всі починаються з +.',
+    ru: 'Две буквы, например UA или GB; не нужна, если все начинаются с +.',
+  },
   'lists.columns': {
     en: 'What the columns mean',
     uk: 'Що означають стовпці',
