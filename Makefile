@@ -6,7 +6,9 @@ CARGO := cargo
 
 ## Watch a campaign dial a thousand people over real SIP and RTP, on this machine alone.
 demo: ui-deps
-	$(CARGO) run --quiet --bin campanile -- demo $(ARGS)
+	@[ -x target/debug/campanile ] || echo "the first build takes some minutes"
+	$(CARGO) build --quiet --bin campanile
+	@target/debug/campanile demo $(ARGS)
 
 ## Everything that CI checks. Installs the Debian packages that it needs when root.
 test: packages ui-deps lint

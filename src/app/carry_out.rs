@@ -268,6 +268,10 @@ impl Driver {
             }
             sip::Event::Answered { leg, sdp, dialog } => self.answered(leg, &sdp, &dialog),
             sip::Event::Failed { leg, failure } => {
+                if let Some((agent, _)) = self.agent_legs.get(&leg) {
+                    let status = failure.status;
+                    tracing::warn!(agent.id = %agent, ?status, "the agent's phone was not reached");
+                }
                 let end = self.network_end(leg, failure);
                 self.leg_over(leg);
                 self.feed(Input::Leg(leg, LegEvent::Failed(end)));

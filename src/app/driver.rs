@@ -351,6 +351,7 @@ impl Driver {
             Later::Trunk(row) => {
                 let rules = TrunkRules::of(row.id, row.version, &row.settings);
                 let id = row.id;
+                tracing::info!(trunk = %id, version = rules.version, "trunk settings");
                 match self.book.put_trunk(*row) {
                     Ok(()) => self.feed(Input::Trunk(rules)),
                     Err(error) => tracing::error!(trunk = %id, %error, "trunk not usable"),
@@ -359,6 +360,7 @@ impl Driver {
             }
             Later::Agent(row) => {
                 let rules = AgentRules::of(row.id, row.version, &row.settings);
+                tracing::info!(agent.id = %row.id, version = rules.version, "agent settings");
                 self.views.ensure_agent(row.id, &row.settings.name, self.clock.utc());
                 self.views_changed = true;
                 self.book.put_agent(*row);

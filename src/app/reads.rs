@@ -41,6 +41,7 @@ impl Driver {
         let (campaign, state) = (row.id, row.state);
         let first_time = self.book.campaign(campaign).is_none()
             || !self.engine.campaign_ids().contains(&campaign);
+        tracing::info!(campaign.id = %campaign, ?state, version = rules.version, "campaign settings or state");
         self.book.put_campaign(row);
         // Made known at rest first, so that no call is launched before its windows are loaded.
         if first_time {
