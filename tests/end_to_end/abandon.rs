@@ -16,7 +16,7 @@ use crate::support::{
     Campaign, Daemon, Lab, LabOptions, all_attempts, board, set_up, settle, until,
 };
 
-const AGENTS: u32 = 40;
+const AGENTS: u32 = 80;
 /// 10 %: generous, so that more calls ring than agents are ready, and still soon exceeded.
 const LIMIT_PPM: u32 = 100_000;
 /// Answers before the agents stop for the first time.
@@ -51,14 +51,17 @@ async fn agents_who_stop_leave_abandons_that_every_ledger_counts_alike() {
     })
     .await;
 
+    let began = tokio::time::Instant::now();
     let mut rounds = 0;
     while heard_whole(&lab.ledger().await) < WANTED {
         assert!(rounds < ROUNDS_MAX, "{rounds} rounds: {:?}", board(&api, &campaign).await.abandon);
-        stop_while_calls_ring(&api, &lab, &campaign, if rounds == 0 { 8 } else { 20 }).await;
+        stop_while_calls_ring(&api, &lab, &campaign, if rounds == 0 { 20 } else { 45 }).await;
         rounds += 1;
+        let heard = heard_whole(&lab.ledger().await);
+        println!("round {rounds} after {:?}: {heard} heard the message", began.elapsed());
     }
-    lab.order("/agents/go", &json!({})).await;
     settle(&daemon, &campaign, PATIENCE).await;
+    println!("at rest after {:?}", began.elapsed());
     check(&daemon, &lab, &campaign).await;
     daemon.terminate();
     assert!(daemon.ended(PATIENCE).await.success(), "{}", daemon.log());
