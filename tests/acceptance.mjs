@@ -13,7 +13,7 @@ function lastObject(text) {
     return JSON.parse(text.slice(start));
   } catch {
     faults.push(`standard output does not end with a JSON object: …${text.slice(-200)}`);
-    return {};
+    return null;
   }
 }
 
@@ -45,24 +45,34 @@ function hasShape(value, wanted, path) {
 }
 
 const report = lastObject(readFileSync(file, "utf8"));
-hasShape(report, shape, "report");
-if (report.agree !== true) faults.push("the ledgers differ", ...(report.mismatches ?? []));
-if (report.attempts?.total < report.contacts) {
-  faults.push(`${report.attempts.total} attempts for ${report.contacts} contacts`);
-}
-if (report.abandon_rate > report.abandon_limit) {
-  faults.push(`abandon rate ${report.abandon_rate} is over its limit ${report.abandon_limit}`);
+if (report) judge();
+
+/** What is wrong with a run that said something. */
+function judge() {
+  hasShape(report, shape, "report");
+  if (report.agree !== true) faults.push("the ledgers differ", ...(report.mismatches ?? []));
+  if (report.attempts?.total < report.contacts) {
+    faults.push(`${report.attempts.total} attempts for ${report.contacts} contacts`);
+  }
+  if (report.abandon_rate > report.abandon_limit) {
+    faults.push(`abandon rate ${report.abandon_rate} is over its limit ${report.abandon_limit}`);
+  }
 }
 
-const percent = (share) => `${((share ?? NaN) * 100).toFixed(1)} %`;
+const percent = (share) => `${(share * 100).toFixed(1)} %`;
 const ms = (value) => (typeof value === "number" ? value.toFixed(1) : "–");
-console.log(
-  `${faults.length === 0 ? "ok    " : "FAILED"} ${name.padEnd(20)}`,
-  `${(report.took_s ?? NaN).toFixed(0).padStart(4)} s,`,
-  `${report.attempts?.total} attempts, ${report.live_answers} answered,`,
-  `${report.connected} connected, ${report.abandoned} abandoned (${percent(report.abandon_rate)}),`,
-  `agents ${percent(report.agent_utilisation)} busy,`,
-  `answer to agent ${ms(report.answer_to_agent_ms?.p50)} / ${ms(report.answer_to_agent_ms?.p99)} ms`,
-);
+const verdict = faults.length === 0 ? "ok    " : "FAILED";
+if (report?.attempts && report.answer_to_agent_ms) {
+  const { took_s, attempts, live_answers, connected, abandoned, answer_to_agent_ms } = report;
+  console.log(
+    `${verdict} ${name.padEnd(20)} ${took_s.toFixed(0).padStart(4)} s,`,
+    `${attempts.total} attempts, ${live_answers} answered, ${connected} connected,`,
+    `${abandoned} abandoned (${percent(report.abandon_rate)}),`,
+    `agents ${percent(report.agent_utilisation)} busy,`,
+    `answer to agent ${ms(answer_to_agent_ms.p50)} / ${ms(answer_to_agent_ms.p99)} ms`,
+  );
+} else {
+  console.log(`${verdict} ${name}`);
+}
 for (const fault of faults) console.log(`    ${fault}`);
 process.exit(faults.length === 0 ? 0 : 1);
