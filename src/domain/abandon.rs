@@ -15,8 +15,15 @@
 //! `j`: its greatest value over `0..=k+1` stands at an end, and both ends are checked. No assumption
 //! is made about carrier or people.
 //!
-//! Outside this promise, counted and shown apart: an agent who vanishes, a crash, and an answer that
-//! crosses our CANCEL, for which no agent is kept (pages call them `outside`).
+//! Where calls may be answered on either side of a window's end, the covered ones may take the agents
+//! on one side and the uncovered ones be answered on the other: of the calls in flight a window can
+//! then be sure only of those that it counts as abandoned, so `r*(L+k+1)` becomes
+//! `r*(L+max(0, k+1-m))`. For any split of the answers between the windows the abandons of one are at
+//! most `max(0, k+1-m)` and at most its own answers, and the excess grows with them.
+//!
+//! Outside this promise, counted and shown apart: an agent who vanishes, a crash, an answer that
+//! crosses our CANCEL, for which no agent is kept, and a wall clock set forward over a window's end
+//! while calls are in the air (pages call them `outside`).
 
 use chrono::{Datelike, Days, NaiveDate, TimeZone};
 use chrono_tz::Tz;
@@ -185,18 +192,27 @@ pub struct InAir {
     pub reserved: u32,
 }
 
+/// Where the calls in flight can be answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answers {
+    /// In this window only.
+    Here,
+    /// In this window or in another.
+    HereOrElsewhere,
+}
+
 /// Whether one more call may be launched in a window with this tally.
-pub fn may_launch(limit: &AbandonLimit, tally: &Tally, air: &InAir) -> bool {
-    holds_at(limit, tally, air, air.in_flight + 1)
+pub fn may_launch(limit: &AbandonLimit, tally: &Tally, air: &InAir, answers: Answers) -> bool {
+    holds_at(limit, tally, air, air.in_flight + 1, answers)
 }
 
 /// Whether one reserved agent may leave without the calls in flight being able to break the limit.
-pub fn may_release(limit: &AbandonLimit, tally: &Tally, air: &InAir) -> bool {
+pub fn may_release(limit: &AbandonLimit, tally: &Tally, air: &InAir, answers: Answers) -> bool {
     let left = InAir { reserved: air.reserved.saturating_sub(1), ..*air };
-    holds_at(limit, tally, &left, air.in_flight)
+    holds_at(limit, tally, &left, air.in_flight, answers)
 }
 
-fn holds_at(limit: &AbandonLimit, tally: &Tally, air: &InAir, k: u32) -> bool {
+fn holds_at(limit: &AbandonLimit, tally: &Tally, air: &InAir, k: u32, answers: Answers) -> bool {
     if k + air.waiting <= air.reserved {
         return true;
     }
@@ -212,10 +228,14 @@ fn holds_at(limit: &AbandonLimit, tally: &Tally, air: &InAir, k: u32) -> bool {
     };
     let now_holds = doomed * 1_000_000 <= r * sure;
     let all_answer_holds = (doomed + uncovered) * 1_000_000
-        <= r * match limit.formula {
-            Formula::LiveAnswers => sure + u64::from(k),
+        <= r * match (limit.formula, answers) {
+            (Formula::LiveAnswers, Answers::Here) => sure + u64::from(k),
             // Each abandon stands below the line too; the covered ones may all hang up first.
-            Formula::AbandonedPlusConnected => sure + u64::from(air.waiting) + uncovered,
+            (Formula::AbandonedPlusConnected, Answers::Here) => {
+                sure + u64::from(air.waiting) + uncovered
+            }
+            // Those who wait may have answered in the other window.
+            (_, Answers::HereOrElsewhere) => sure + uncovered,
         };
     now_holds && all_answer_holds
 }
@@ -253,12 +273,12 @@ mod tests {
         let limit = AbandonLimit::us(Tz::UTC, day("2026-01-01"));
         let none = Tally::default();
         let air = |in_flight| InAir { in_flight, waiting: 0, reserved: 10 };
-        assert!(may_launch(&limit, &none, &air(9)));
-        assert!(!may_launch(&limit, &none, &air(10)));
+        assert!(may_launch(&limit, &none, &air(9), Answers::Here));
+        assert!(!may_launch(&limit, &none, &air(10), Answers::Here));
         let full = Tally { live_answers: 100, abandoned: 0, connected: 100 };
         // (100 + 13) * 3 % = 3.39 abandons are allowed: three calls more than agents.
-        assert!(may_launch(&limit, &full, &air(12)));
-        assert!(!may_launch(&limit, &full, &air(13)));
+        assert!(may_launch(&limit, &full, &air(12), Answers::Here));
+        assert!(!may_launch(&limit, &full, &air(13), Answers::Here));
     }
 
     #[test]
@@ -266,9 +286,35 @@ mod tests {
         let limit = AbandonLimit::us(Tz::UTC, day("2026-01-01"));
         let spent = Tally { live_answers: 100, abandoned: 3, connected: 97 };
         let air = |in_flight| InAir { in_flight, waiting: 0, reserved: 2 };
-        assert!(may_launch(&limit, &spent, &air(1)));
-        assert!(!may_launch(&limit, &spent, &air(2)));
-        assert!(!may_release(&limit, &spent, &air(2)));
-        assert!(may_release(&limit, &spent, &air(1)));
+        assert!(may_launch(&limit, &spent, &air(1), Answers::Here));
+        assert!(!may_launch(&limit, &spent, &air(2), Answers::Here));
+        assert!(!may_release(&limit, &spent, &air(2), Answers::Here));
+        assert!(may_release(&limit, &spent, &air(1), Answers::Here));
+    }
+
+    #[test]
+    fn over_a_windows_end_only_abandons_are_sure_to_stand_below_the_line() {
+        let limit = AbandonLimit { limit_ppm: 100_000, ..AbandonLimit::uk(day("2026-01-01")) };
+        for formula in [Formula::LiveAnswers, Formula::AbandonedPlusConnected] {
+            let limit = AbandonLimit { formula, ..limit };
+            let none = Tally::default();
+            // Nine answer before midnight and take the nine agents; the tenth is all there is after.
+            let air = InAir { in_flight: 9, waiting: 0, reserved: 9 };
+            assert!(!may_launch(&limit, &none, &air, Answers::HereOrElsewhere), "{formula:?}");
+            let covered = InAir { in_flight: 8, ..air };
+            assert!(may_launch(&limit, &none, &covered, Answers::HereOrElsewhere), "{formula:?}");
+        }
+        let law = AbandonLimit { formula: Formula::LiveAnswers, ..limit };
+        let air = InAir { in_flight: 9, waiting: 0, reserved: 9 };
+        assert!(may_launch(&law, &Tally::default(), &air, Answers::Here), "one of ten is 10 %");
+    }
+
+    #[test]
+    fn over_the_limit_no_number_of_calls_in_the_air_pays_for_an_uncovered_one() {
+        let limit = AbandonLimit::us(Tz::UTC, day("2026-01-01"));
+        let over = Tally { live_answers: 100, abandoned: 4, connected: 96 };
+        // If all 71 were answered, five of 171 would be within 3 %; if none is, four of 100 stay.
+        let air = InAir { in_flight: 70, waiting: 0, reserved: 70 };
+        assert!(!may_launch(&limit, &over, &air, Answers::Here));
     }
 }

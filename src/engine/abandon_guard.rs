@@ -1,13 +1,16 @@
 //! The last word on every launch: no call is dialled that could bring a window over the limit.
 //!
-//! Keeps what was counted in each legal window and asks `domain/abandon.rs` the question for the
-//! window of this moment and, where a call may still be answered after its end, for the next one.
+//! Keeps what was counted in each legal window and asks `domain/abandon.rs` the question for every
+//! window that a call in the air may count in: that of this moment; the next one, where a call may
+//! still be answered after the end; the last one, while an answer of it is listened to.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::abandon::{AbandonLimit, InAir, Tally, Window, may_launch, may_release};
+use crate::domain::abandon::{
+    AbandonLimit, Answers, InAir, Tally, Window, may_launch, may_release,
+};
 use crate::domain::time::{Duration, Utc};
 
 use super::attempt_run::SETUP_MAX;
@@ -82,39 +85,42 @@ impl AbandonGuard {
         self.windows.entry(window_start).or_default()
     }
 
-    /// Whether one more call may be launched at `at`.
-    pub(super) fn may_launch(
-        &self,
-        limit: &AbandonLimit,
-        ring: Duration,
-        air: &InAir,
-        at: Utc,
-    ) -> bool {
-        self.reach(limit, ring, at).iter().all(|tally| may_launch(limit, tally, air))
+    /// Whether one more call may be launched.
+    pub(super) fn may_launch(&self, limit: &AbandonLimit, span: &Span, air: &InAir) -> bool {
+        let (tallies, answers) = self.reach(limit, span);
+        tallies.iter().all(|tally| may_launch(limit, tally, air, answers))
     }
 
-    /// Whether a reserved agent may leave at `at`.
-    pub(super) fn may_release(
-        &self,
-        limit: &AbandonLimit,
-        ring: Duration,
-        air: &InAir,
-        at: Utc,
-    ) -> bool {
-        self.reach(limit, ring, at).iter().all(|tally| may_release(limit, tally, air))
+    /// Whether a reserved agent may leave.
+    pub(super) fn may_release(&self, limit: &AbandonLimit, span: &Span, air: &InAir) -> bool {
+        let (tallies, answers) = self.reach(limit, span);
+        tallies.iter().all(|tally| may_release(limit, tally, air, answers))
     }
 
-    /// The tallies of every window that a call launched at `at` may be answered in.
-    fn reach(&self, limit: &AbandonLimit, ring: Duration, at: Utc) -> Vec<Tally> {
-        let here = limit.window_at(at);
-        let mut tallies = vec![self.counted(here.start).tally];
+    /// The tallies of every window that a call in the air may count in.
+    fn reach(&self, limit: &AbandonLimit, span: &Span) -> (Vec<Tally>, Answers) {
+        let mut window = limit.window_at(span.since.min(span.at));
+        let mut tallies = vec![self.counted(window.start).tally];
         // Ringing may begin at the last moment of the set-up, which lasts as long again and more.
-        let reach = ring + SETUP_MAX + ring + AFTER_RING;
-        if at + reach >= here.end {
-            tallies.push(self.counted(here.end).tally);
+        let latest = span.at + span.ring + SETUP_MAX + span.ring + AFTER_RING;
+        while latest >= window.end && tallies.len() < WINDOWS_MAX {
+            window = limit.window_at(window.end);
+            tallies.push(self.counted(window.start).tally);
         }
-        tallies
+        let answers = if tallies.len() == 1 { Answers::Here } else { Answers::HereOrElsewhere };
+        (tallies, answers)
     }
+}
+
+/// When the calls in the air were or may be answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Span {
+    /// The earliest answer of those who have no agent yet, or now.
+    pub(super) since: Utc,
+    /// Now.
+    pub(super) at: Utc,
+    /// The longest ring timeout of the calls in the air and of the next one.
+    pub(super) ring: Duration,
 }
 
 #[cfg(test)]
@@ -131,15 +137,33 @@ mod tests {
         let rich = Tally { live_answers: 1_000, abandoned: 0, connected: 1_000 };
         guard.load(window, rich, 0);
         let air = InAir { in_flight: 10, waiting: 0, reserved: 5 };
-        let ring = Duration::from_secs(20);
+        let span = |at| Span { since: at, at, ring: Duration::from_secs(20) };
         assert_eq!(limit.zone, Tz::Europe__London);
-        assert!(guard.may_launch(&limit, ring, &air, noon));
+        assert!(guard.may_launch(&limit, &span(noon), &air));
         let late = Utc::from_ms(window.end.as_ms() - 30_000);
-        assert!(!guard.may_launch(&limit, ring, &air, late), "tomorrow starts at nothing");
+        assert!(!guard.may_launch(&limit, &span(late), &air), "tomorrow starts at nothing");
         // Set up for 30 s, then ringing for 20 s, is 50 s, and a crossed CANCEL comes on top of it.
         let early = Utc::from_ms(window.end.as_ms() - 85_000);
-        assert!(!guard.may_launch(&limit, ring, &air, early), "a late ringing reaches tomorrow");
+        assert!(!guard.may_launch(&limit, &span(early), &air), "a late ringing reaches tomorrow");
         let covered = InAir { in_flight: 4, waiting: 0, reserved: 5 };
-        assert!(guard.may_launch(&limit, ring, &covered, late));
+        assert!(guard.may_launch(&limit, &span(late), &covered));
+    }
+
+    #[test]
+    fn an_answer_of_yesterday_that_is_still_listened_to_counts_yesterday() {
+        let limit = AbandonLimit::uk("2026-01-01".parse().unwrap());
+        let midnight = limit.window_at(Utc::from_ms(1_795_521_600_000)).end;
+        let mut guard = AbandonGuard::default();
+        // Yesterday has spent its budget; today is rich.
+        let spent = Tally { live_answers: 100, abandoned: 3, connected: 97 };
+        guard.load(limit.window_at(Utc::from_ms(midnight.as_ms() - 1)), spent, 0);
+        let rich = Tally { live_answers: 1_000, abandoned: 0, connected: 1_000 };
+        guard.load(limit.window_at(midnight), rich, 0);
+        let at = midnight + Duration::from_secs(2);
+        let today = Span { since: at, at, ring: Duration::from_secs(20) };
+        let both = Span { since: Utc::from_ms(midnight.as_ms() - 1_000), ..today };
+        let air = InAir { in_flight: 5, waiting: 0, reserved: 5 };
+        assert!(guard.may_launch(&limit, &today, &air));
+        assert!(!guard.may_launch(&limit, &both, &air), "the sixth may take yesterday's agent");
     }
 }

@@ -53,6 +53,8 @@ pub(super) struct AttemptRun {
     pub(super) intent: Intent,
     pub(super) intended_at: Mono,
     pub(super) record: ReadyRecord,
+    /// The ring timeout it was launched under: the bound has reckoned with this one.
+    pub(super) ring: Duration,
     pub(super) stage: Stage,
     pub(super) stage_since: Now,
     pub(super) times: Times,
@@ -71,12 +73,13 @@ pub(super) struct AttemptRun {
 }
 
 impl AttemptRun {
-    pub(super) fn new(intent: Intent, record: ReadyRecord, now: Now) -> Self {
+    pub(super) fn new(intent: Intent, record: ReadyRecord, ring: Duration, now: Now) -> Self {
         Self {
             agent: intent.agent,
             intent,
             intended_at: now.mono,
             record,
+            ring,
             stage: Stage::Intending { withdrawn: false },
             stage_since: now,
             times: Times { intent: now.utc, ..Times::default() },

@@ -190,7 +190,8 @@ impl Engine {
             at: now.utc,
             number_gap_ms: i64::try_from(run.rules.number_gap.as_millis()).unwrap_or(i64::MAX),
         };
-        self.attempts.insert(attempt, AttemptRun::new(intent, record, now));
+        let ring = run.rules.ring_timeout;
+        self.attempts.insert(attempt, AttemptRun::new(intent, record, ring, now));
         if let Some(agent) = agent {
             self.set_doing(now, agent, Doing::Dialling { attempt });
         }
@@ -258,12 +259,8 @@ impl Engine {
 
     fn bound_allows(&self, campaign: CampaignId) -> bool {
         let Some(run) = self.campaigns.get(&campaign) else { return false };
-        run.guard.may_launch(
-            &run.rules.abandon_limit,
-            run.rules.ring_timeout,
-            &self.in_air(campaign),
-            self.clock.latest(),
-        )
+        let (limit, span) = (&run.rules.abandon_limit, self.span(campaign));
+        run.guard.may_launch(limit, &span, &self.in_air(campaign))
     }
 
     fn lines(&self, of: impl Fn(&AttemptRun) -> bool) -> u32 {

@@ -69,11 +69,10 @@ impl Engine {
 
     fn customer_rings(&mut self, now: Now, attempt: AttemptId) {
         let Some(run) = self.attempts.get_mut(&attempt) else { return };
-        let Some(campaign) = self.campaigns.get(&run.key().campaign) else { return };
         run.ringing_seen = true;
         if let Stage::Dialling { ringing_since: None, .. } = run.stage {
             run.times.ringing = Some(now.utc);
-            let cancel_at = now.mono + campaign.rules.ring_timeout;
+            let cancel_at = now.mono + run.ring;
             run.enter(Stage::Dialling { cancel_at, ringing_since: Some(now.mono) }, now);
         }
     }
@@ -195,10 +194,9 @@ impl Engine {
             self.finish(now, attempt, CallResult::NotDialled, None, None);
             return;
         }
-        let ring = self.campaigns.get(&campaign).map_or(SETUP_MAX, |run| run.rules.ring_timeout);
         run.times.dialled = Some(now.utc);
         run.dialled = Some(now.mono);
-        let cancel_at = now.mono + ring + SETUP_MAX;
+        let cancel_at = now.mono + run.ring + SETUP_MAX;
         run.enter(Stage::Dialling { cancel_at, ringing_since: None }, now);
         let (trunk, caller_id) = (run.intent.trunk, run.intent.caller_id);
         self.out(Output::Dial { attempt, trunk, caller_id });

@@ -5,6 +5,7 @@ use crate::domain::attempt::{AbandonCount, Record};
 use crate::domain::ids::{AgentId, AttemptId, CampaignId};
 use crate::domain::time::{Mono, Now, Utc};
 
+use super::abandon_guard::Span;
 use super::agent_run::{Doing, LastCall};
 use super::attempt_run::Stage;
 use super::engine::Engine;
@@ -186,11 +187,22 @@ impl Engine {
         if air.in_flight == 0 && air.waiting == 0 {
             return true;
         }
-        run.guard.may_release(
-            &run.rules.abandon_limit,
-            run.rules.ring_timeout,
-            &air,
-            self.clock.latest(),
-        )
+        run.guard.may_release(&run.rules.abandon_limit, &self.span(home), &air)
+    }
+
+    /// When the calls of a campaign that are in the air were or may be answered. A ring timeout that
+    /// was shortened meanwhile does not shorten theirs.
+    pub(super) fn span(&self, campaign: CampaignId) -> Span {
+        let at = self.clock.latest();
+        let ring = self.campaigns.get(&campaign).map(|run| run.rules.ring_timeout);
+        let mut span = Span { since: at, at, ring: ring.unwrap_or_default() };
+        for run in self.attempts.values() {
+            let open = run.is_in_flight() || matches!(run.stage, Stage::Waiting { .. });
+            if open && run.key().campaign == campaign {
+                span.ring = span.ring.max(run.ring);
+                span.since = run.answered_for_rules.map_or(span.since, |at| at.min(span.since));
+            }
+        }
+        span
     }
 }

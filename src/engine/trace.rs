@@ -10,7 +10,7 @@ use super::input::Input;
 use super::output::Output;
 
 /// Raised when an older program could not read what this one writes.
-pub const FORMAT: u16 = 1;
+pub const FORMAT: u16 = 2;
 
 /// What a segment of the run log holds, entry by entry.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
