@@ -108,8 +108,8 @@ impl Engine {
         let campaign = run.key().campaign;
         let window_start = run.counted.map(|counted| counted.window_start);
         // Whether the bound had covered this call: the cause is outside if agents relied upon left.
-        let outside = window_start.is_some_and(|start| self.breaks_promise(campaign, start));
-        let outside = self.take_vanished_cover(campaign) || outside;
+        let outside = self.take_vanished_cover(campaign)
+            || window_start.is_some_and(|start| self.breaks_promise(campaign, start));
         self.count_abandoned(attempt, outside);
         self.out(Output::PlayAbandonMessage(attempt.leg(), campaign));
     }
@@ -124,11 +124,13 @@ impl Engine {
     }
 
     /// An abandon over the limit can only come from outside the promise: every launch was checked.
+    /// What was put down to outside causes before is not held against this one too.
     fn breaks_promise(&self, campaign: CampaignId, window_start: Utc) -> bool {
         let Some(run) = self.campaigns.get(&campaign) else { return false };
         let limit = &run.rules.abandon_limit;
-        let mut tally = run.guard.counted(window_start).tally;
-        tally.abandoned += 1;
+        let counted = run.guard.counted(window_start);
+        let mut tally = counted.tally;
+        tally.abandoned = tally.abandoned.saturating_sub(counted.outside) + 1;
         tally.is_over(limit)
     }
 
