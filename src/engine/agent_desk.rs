@@ -163,6 +163,8 @@ impl Engine {
     pub(super) fn log_out(&mut self, now: Now, agent: AgentId) {
         let Some(run) = self.agents.get_mut(&agent) else { return };
         run.leaving = None;
+        // Time away is no handling time.
+        run.handling_since = None;
         match std::mem::replace(&mut run.leg, AgentLeg::None) {
             AgentLeg::Up { leg, .. } => self.out(Output::HangUp(leg)),
             AgentLeg::Calling { leg } => {
@@ -418,10 +420,11 @@ impl Engine {
         }
     }
 
-    /// Runs, and has nobody to dial at the moment.
+    /// Runs, and has nobody to dial at the moment, or no line to dial more.
     fn is_dry(&self, campaign: CampaignId) -> bool {
+        use Pacing::{ClosedHours, Lines, ListEmpty};
         self.campaigns.get(&campaign).is_some_and(|run| {
-            run.is_running() && matches!(run.pacing, Pacing::ListEmpty | Pacing::ClosedHours)
+            run.is_running() && matches!(run.pacing, ListEmpty | ClosedHours | Lines)
         })
     }
 

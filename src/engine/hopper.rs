@@ -96,6 +96,11 @@ impl Hopper {
         self.doubted = self.asked;
     }
 
+    /// Nothing is at hand at this moment.
+    pub(super) fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
     /// The store said that nothing is ready and nothing waits, and all it gave is used.
     pub(super) fn is_used_up(&self) -> bool {
         self.records.is_empty() && !self.asked && self.rest == Some(Rest::Nothing)

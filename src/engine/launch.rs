@@ -7,7 +7,7 @@ use crate::domain::contact::ReadyRecord;
 use crate::domain::ids::{AgentId, AttemptId, CampaignId};
 use crate::domain::time::Now;
 
-use super::agent_run::Doing;
+use super::agent_run::{AgentRun, Doing};
 use super::attempt_run::AttemptRun;
 use super::campaign_run::Pacing;
 use super::engine::{Drain, Engine};
@@ -116,6 +116,12 @@ impl Engine {
             if let Err(held) = self.launch_one(now, campaign, Some((agent, record))) {
                 return held;
             }
+        }
+        // Who waits for a card that is not there may serve another campaign meanwhile.
+        let waits = |run: &AgentRun| run.doing == Doing::Ready && run.home == Some(campaign);
+        let dry = self.campaigns.get(&campaign).is_some_and(|run| run.hopper.is_empty());
+        if dry && self.agents.values().any(waits) {
+            return self.why_no_record(campaign);
         }
         Pacing::Dialling
     }
