@@ -818,7 +818,7 @@ impl World {
         book.rules.lines_max = lines_max;
         book.rules.ring_timeout = Duration::from_secs(ring);
         // A mode is kept now and then, so that its calls grow many.
-        if ring % 3 == 0 {
+        if ring.is_multiple_of(3) {
             book.rules.mode = mode;
         }
         book.state = state;
